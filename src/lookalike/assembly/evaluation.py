@@ -1,0 +1,200 @@
+"""The ``DataLoader.Eval`` and ``Metric.Eval`` sections to a function that returns metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from lookalike.assembly.load import Run
+from lookalike.assembly.parts import make_dataset, make_metrics, make_sampler
+from lookalike.config import ComponentSpec
+from lookalike.config.schema import SplitSection
+from lookalike.data import ImageDataset, make_loader
+from lookalike.errors import ConfigError, Problem
+from lookalike.inference import embed
+from lookalike.retrieval import RetrievalResult, evaluate_retrieval
+from lookalike.training import RunLog
+from lookalike.types import Batch, EmbeddingTable
+
+EVAL_BLOCK = """\
+DataLoader:
+  Eval:
+    Query:
+      dataset:
+        name: VeriWild
+        image_root: ./dataset/images/
+        cls_label_path: ./dataset/query_list.txt
+        transform_ops:
+          - ResizeImage: {size: 224}
+          - NormalizeImage: {scale: 0.00392157, mean: [0.485, 0.456, 0.406], \
+std: [0.229, 0.224, 0.225], order: ''}
+      sampler: {name: DistributedBatchSampler, batch_size: 64, drop_last: False, shuffle: False}
+      loader: {num_workers: 4}
+    Gallery: (the same, with the gallery's list)"""
+
+DEFAULT_METRICS = [
+    ComponentSpec.of("Recallk", {"topk": [1, 5]}),
+    ComponentSpec.of("mAP", {}),
+]
+
+
+@dataclass
+class EvalSplit:
+    """One split of the evaluation, ready to be read."""
+
+    name: str
+    dataset: ImageDataset
+    batches: torch.utils.data.DataLoader[Batch]
+
+
+@dataclass
+class Evaluation:
+    """Everything an evaluation needs but the model.
+
+    Attributes:
+        query: The queries; for classification, the images to classify.
+        gallery: What is searched; the query split itself where there is one split.
+        metrics: In the order asked for.
+    """
+
+    run: Run
+    query: EvalSplit
+    gallery: EvalSplit
+    metrics: list[Any]
+
+    @property
+    def splits(self) -> list[EvalSplit]:
+        one = self.gallery is self.query
+        return [self.query] if one else [self.query, self.gallery]
+
+
+def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluation:
+    """Read the evaluation's lists and build its metrics.
+
+    Raises:
+        ConfigError: If ``DataLoader.Eval`` is missing; shows the block to paste.
+    """
+    section = run.config.DataLoader.Eval
+    if section is None:
+        raise ConfigError(
+            [
+                Problem(
+                    "DataLoader.Eval",
+                    "is missing, though the evaluation is on (Global.eval_during_train). Paste and "
+                    f"adapt this block:\n\n{EVAL_BLOCK}\n\nor train without: "
+                    "-o Global.eval_during_train=False",
+                    where=run.document.file,
+                )
+            ]
+        )
+    if section.single is not None:
+        query = gallery = _split(run, "Eval", section.single, num_workers)
+    else:
+        assert section.Query is not None and section.Gallery is not None
+        query = _split(run, "Query", section.Query, num_workers)
+        gallery = query
+        if section.Gallery != section.Query:
+            gallery = _split(run, "Gallery", section.Gallery, num_workers)
+    return Evaluation(run, query, gallery, _metrics(run))
+
+
+def _metrics(run: Run) -> list[Any]:
+    specs: Sequence[ComponentSpec] = run.config.Metric.Eval
+    classification = run.config.Global.eval_mode == "classification"
+    if not specs:
+        specs = [ComponentSpec.of("TopkAcc")] if classification else DEFAULT_METRICS
+    metrics = make_metrics(specs, run.allow_import)
+    for index, (spec, metric) in enumerate(zip(specs, metrics, strict=True)):
+        retrieves = hasattr(metric, "per_query")
+        if retrieves == classification:
+            other = "retrieval" if retrieves else "classification"
+            raise ConfigError(
+                [
+                    run.document.problem(
+                        ("Metric", "Eval", index),
+                        f"{spec.name} is a metric of eval_mode '{other}', but Global.eval_mode is "
+                        f"'{run.config.Global.eval_mode}'.",
+                    )
+                ]
+            )
+    return metrics
+
+
+def _split(
+    run: Run, name: str, section: SplitSection, num_workers: Callable[[int], int]
+) -> EvalSplit:
+    dataset = make_dataset(section.dataset, run.allow_import)
+    sampler = make_sampler(section.sampler, dataset.labels, allow_import=run.allow_import)
+    batches = make_loader(
+        dataset,
+        sampler,
+        num_workers=num_workers(section.loader.num_workers),
+        prefetch_factor=section.loader.prefetch_factor,
+    )
+    return EvalSplit(name, dataset, batches)
+
+
+def embed_split(
+    model: nn.Module, split: EvalSplit, run: Run, *, device: torch.device, log: RunLog
+) -> EmbeddingTable:
+    """Compute the embeddings of a split with a progress bar."""
+    with log.bar(f"{split.name.lower()} embeddings", len(split.dataset)) as bar:
+        return embed(
+            model,
+            split.batches,
+            split.dataset,
+            device=device,
+            feature_from=run.config.Global.retrieval_feature_from,
+            advance=bar.advance,
+        )
+
+
+def evaluate(
+    model: nn.Module, evaluation: Evaluation, *, device: torch.device, log: RunLog
+) -> RetrievalResult:
+    """Evaluate a model in the run's ``eval_mode``."""
+    if evaluation.run.config.Global.eval_mode == "classification":
+        return _evaluate_classifier(model, evaluation, device=device, log=log)
+    query = embed_split(model, evaluation.query, evaluation.run, device=device, log=log)
+    gallery = query
+    if evaluation.gallery is not evaluation.query:
+        gallery = embed_split(model, evaluation.gallery, evaluation.run, device=device, log=log)
+    roots = [split.dataset.image_root.resolve() for split in (evaluation.query, evaluation.gallery)]
+    return evaluate_retrieval(
+        query,
+        gallery,
+        evaluation.metrics,
+        normalize=evaluation.run.config.Global.feature_normalize,
+        same_images=roots[0] == roots[1],
+    )
+
+
+@torch.no_grad()
+def _evaluate_classifier(
+    model: nn.Module, evaluation: Evaluation, *, device: torch.device, log: RunLog
+) -> RetrievalResult:
+    """Score the head's logits on the evaluation images."""
+    split = evaluation.query
+    training = model.training
+    model.eval()
+    sums: dict[str, float] = {}
+    try:
+        with log.bar("classifying", len(split.dataset)) as bar:
+            for batch in split.batches:
+                on_device = batch.to(device)
+                output = model(on_device.images, on_device.labels)
+                if "logits" not in output:
+                    raise ConfigError("eval_mode 'classification' needs an Arch.Head.")
+                for metric in evaluation.metrics:
+                    for name, value in metric(output, on_device.labels).items():
+                        sums[name] = sums.get(name, 0.0) + float(value) * len(batch.labels)
+                bar.advance(len(batch.labels))
+    finally:
+        model.train(training)
+    number = len(split.dataset)
+    values = {name: total / number for name, total in sums.items()}
+    return RetrievalResult(values, {}, number, number, 0, "every image is classified")

@@ -1,0 +1,420 @@
+"""A checked configuration to a job that can be run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
+from lookalike.assembly.load import Run
+from lookalike.assembly.model import BuiltModel, build_model
+from lookalike.assembly.parts import (
+    make_dataset,
+    make_loss,
+    make_metrics,
+    make_optimizer,
+    make_sampler,
+    transforms_of,
+)
+from lookalike.config.schema import SplitSection
+from lookalike.data import EndlessBatches, ImageDataset, SequenceSampler, make_loader
+from lookalike.errors import ConfigError, DataError, Problem, SetupError
+from lookalike.inference import embed
+from lookalike.models.fit_to_data import class_means, lda
+from lookalike.models.weights import load_state, read_weights
+from lookalike.retrieval import RetrievalResult
+from lookalike.training import RunLog, Trainer
+
+_PACKAGES = ("lookalike", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
+
+
+@dataclass
+class Job:
+    """Everything a run consists of.
+
+    Attributes:
+        run: The configuration it was built from.
+        built: The model with its shapes.
+        device: Where it runs.
+        train: Training images, or None for an evaluation alone.
+        batches: The stream of training batches.
+        evaluation: Query, gallery and metrics, or None if evaluation is off.
+        notes: For the user, once each.
+    """
+
+    run: Run
+    built: BuiltModel
+    device: torch.device
+    train: ImageDataset | None = None
+    batches: EndlessBatches | None = None
+    evaluation: Evaluation | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def model(self) -> nn.Module:
+        return self.built.model
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run.config.Global.output_dir)
+
+    def evaluate(self, log: RunLog) -> RetrievalResult:
+        """Evaluate the model as it is."""
+        assert self.evaluation is not None
+        return evaluate(self.model, self.evaluation, device=self.device, log=log)
+
+
+def build_job(
+    run: Run,
+    *,
+    training: bool = True,
+    strict_device: bool = False,
+    need_weights: bool = True,
+    load_pretrained: bool = True,
+) -> Job:
+    """Build the model and the data of a run, and check that they fit each other.
+
+    Args:
+        run: The checked configuration.
+        training: Build the training data too.
+        strict_device: Refuse to fall back to the CPU.
+        need_weights: Refuse to build a model whose pretrained weights are not there.
+        load_pretrained: Load ``Global.pretrained_model``.
+
+    Raises:
+        LookalikeError: Whatever does not fit, before the first image is decoded.
+    """
+    config, notes = run.config, list(run.notes)
+    seed_everything(seed_of(run))
+    device = choose_device(config.Global.device, strict=strict_device, notes=notes)
+    if training:
+        _check_sections(run)
+    built = build_model(
+        config.Arch,
+        image_shape=config.Global.image_shape,
+        allow_import=run.allow_import,
+        need_weights=need_weights and not config.Global.pretrained_model,
+    )
+    notes += built.notes
+    if built.weights is not None:
+        notes.append(f"Backbone weights: {built.weights}")
+    if load_pretrained and isinstance(config.Global.pretrained_model, str):
+        source = config.Global.pretrained_model
+        notes.append(str(load_state(built.model, read_weights(source), source=source)))
+    built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    job = Job(run, built, device, notes=notes)
+    workers = _worker_limit(notes)
+    if training:
+        assert config.DataLoader.Train is not None
+        _add_training_data(job, config.DataLoader.Train, workers)
+    if not training or config.Global.eval_during_train:
+        job.evaluation = build_evaluation(run, num_workers=workers)
+    return job
+
+
+def make_trainer(job: Job, log: RunLog) -> Trainer:
+    """Put the job's parts into a training loop."""
+    run, settings = job.run, job.run.config.Global
+    assert job.batches is not None and job.train is not None and run.config.Loss is not None
+    loss = make_loss(run.config.Loss.Train, run.allow_import).to(job.device)
+    per_epoch = settings.iter_per_epoch or len(job.batches)
+    accumulate = settings.update_freq if settings.update_freq <= per_epoch else 1
+    per_epoch -= per_epoch % accumulate
+    if per_epoch == 0:
+        raise DataError(
+            f"{job.train.source}: the sampler yields no batch from {len(job.train)} images; lower "
+            "batch_size, or set drop_last: False."
+        )
+    optimizers = [
+        make_optimizer(
+            spec,
+            [job.model, loss],
+            epochs=settings.epochs,
+            steps_per_epoch=per_epoch // accumulate,
+            allow_import=run.allow_import,
+        )
+        for spec in run.config.Optimizer
+    ]
+    return Trainer(
+        model=job.model,
+        loss=loss,
+        optimizers=optimizers,
+        batches=job.batches,
+        epochs=settings.epochs,
+        iterations_per_epoch=per_epoch,
+        folder=job.folder,
+        log=log,
+        device=job.device,
+        evaluate=_evaluator(job, log) if job.evaluation is not None else None,
+        train_metrics=_train_metrics(run),
+        prepare=_preparation(job, log),
+        print_every=settings.print_batch_step,
+        accumulate=accumulate,
+        eval_every=settings.eval_interval,
+        eval_from=settings.start_eval_epoch,
+        eval_first=settings.eval_before_train,
+        save_every=settings.save_interval,
+        facts=facts_of(job),
+        names=job.train.paths,
+    )
+
+
+def _check_sections(run: Run) -> None:
+    missing = [
+        run.document.problem((key,), "is missing; training needs it.")
+        for key, value in (
+            ("Loss", run.config.Loss),
+            ("Optimizer", run.config.Optimizer),
+            ("DataLoader.Train", run.config.DataLoader.Train),
+        )
+        if not value
+    ]
+    loss = run.config.Loss
+    if loss is not None and run.config.Arch.Head is None:
+        for index, spec in enumerate(loss.Train):
+            if spec.name in ("CELoss", "CrossEntropy"):
+                missing.append(
+                    run.document.problem(
+                        ("Loss", "Train", index),
+                        f"{spec.name} reads 'logits', but there is no Arch.Head to make them.",
+                    )
+                )
+    if missing:
+        raise ConfigError(missing)
+
+
+def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int], int]) -> None:
+    run = job.run
+    dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
+    num_classes = getattr(job.built.model.head, "num_classes", None)
+    if num_classes is not None:
+        dataset.check_labels(num_classes)
+    seed = seed_of(run)
+    try:
+        sampler = make_sampler(
+            section.sampler, dataset.labels, seed=seed, allow_import=run.allow_import
+        )
+    except ConfigError as error:
+        raise ConfigError(
+            [Problem("DataLoader.Train.sampler", str(error), where=run.document.file)]
+        ) from error
+    _check_sampler(run, section, dataset)
+    job.train = dataset
+    job.batches = EndlessBatches(
+        dataset,
+        sampler,
+        seed=seed,
+        num_workers=workers(section.loader.num_workers),
+        prefetch_factor=section.loader.prefetch_factor,
+        pin_memory=job.device.type == "cuda",
+    )
+
+
+def _check_sampler(run: Run, section: SplitSection, dataset: ImageDataset) -> None:
+    """Refuse a loss over pairs where no batch can hold a pair."""
+    losses = [spec.name for spec in run.config.Loss.Train] if run.config.Loss else []
+    pairs = [name for name in losses if name not in ("CELoss", "CrossEntropy")]
+    grouped = "Identity" in section.sampler.name or "PK" in section.sampler.name
+    if pairs and not grouped and len(set(dataset.labels)) == len(dataset.labels):
+        raise DataError(
+            f"{dataset.source}: every label has a single image, so {pairs[0]} never finds a pair."
+        )
+
+
+def _evaluator(job: Job, log: RunLog) -> Callable[[], Mapping[str, float]]:
+    def run_evaluation() -> Mapping[str, float]:
+        return job.evaluate(log).values
+
+    return run_evaluation
+
+
+def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | None:
+    metrics = make_metrics(run.config.Metric.Train, run.allow_import)
+    if not metrics:
+        return None
+
+    def compute(output: Any, labels: Tensor) -> Mapping[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        for metric in metrics:
+            values |= metric(output, labels)
+        return values
+
+    return compute
+
+
+def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
+    """Return a function that fits the initial weights to the training images, if any ask for it."""
+    if not job.built.data_inits:
+        return None
+
+    def fit() -> None:
+        assert job.train is not None
+        model = job.built.model
+        log.line("Fitting the initial weights to the training images ...")
+        features = _training_features(job, log)
+        labels = torch.tensor(job.train.labels)
+        embeddings = features
+        for init in job.built.data_inits:
+            if init.kind == "neck":
+                assert model.neck is not None
+                weight, bias = lda(features, labels, model.neck.out_features, **init.args)  # type: ignore[arg-type]
+                _fill(model.neck, weight, bias)
+        if model.neck is not None:
+            with torch.no_grad():
+                embeddings = model.neck.cpu()(features)
+            model.neck.to(job.device)
+        for init in job.built.data_inits:
+            if init.kind == "head":
+                assert model.head is not None
+                means = class_means(embeddings, labels, model.head.num_classes)  # type: ignore[arg-type]
+                _fill(model.head, means, None)
+
+    return fit
+
+
+def _training_features(job: Job, log: RunLog) -> Tensor:
+    """Compute the backbone's features of the training images, without augmentation."""
+    assert job.train is not None
+    transforms = job.train.transforms
+    section = job.run.config.DataLoader.Eval
+    if section is not None:
+        split = section.single or section.Query
+        assert split is not None
+        transforms = transforms_of(split.dataset, job.run.allow_import)
+    plain = ImageDataset(
+        job.train.image_root, job.train.images, transforms=transforms, source=job.train.source
+    )
+    assert job.batches is not None
+    batches = make_loader(
+        plain,
+        SequenceSampler(plain.labels, batch_size=64),
+        num_workers=job.batches.num_workers,
+    )
+    with log.bar("features", len(plain)) as bar:
+        table = embed(
+            job.model,
+            batches,
+            plain,
+            device=job.device,
+            feature_from="backbone",
+            advance=bar.advance,
+        )
+    return table.embeddings
+
+
+def _fill(module: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            last = name.rpartition(".")[2]
+            if last == "weight":
+                parameter.copy_(weight.reshape(parameter.shape))
+            elif last == "bias":
+                parameter.zero_() if bias is None else parameter.copy_(bias)
+
+
+def seed_of(run: Run) -> int:
+    """Return the run's seed; 0 where none is given, so that a run can always be repeated."""
+    return run.config.Global.seed or 0
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global random generators."""
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
+def choose_device(name: str, *, strict: bool, notes: list[str]) -> torch.device:
+    """Return the device a YAML means, or the CPU with a note where it is not there.
+
+    Raises:
+        SetupError: If it is not there and ``strict`` is set.
+    """
+    kind, _, index = name.partition(":")
+    wanted = {"gpu": "cuda", "intel_gpu": "xpu"}.get(kind, kind)
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
+    }
+    if available.get(wanted, False):
+        return torch.device(f"{wanted}:{index}" if index else wanted)
+    if strict:
+        raise SetupError(f"Global.device is '{name}', which this machine does not have.")
+    notes.append(f"Global.device is '{name}', which this machine does not have: using the CPU.")
+    return torch.device("cpu")
+
+
+def _worker_limit(notes: list[str]) -> Callable[[int], int]:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def limit(asked: int) -> int:
+        if asked > cpus:
+            note = f"num_workers: {asked} is more than this machine's {cpus} cores; using {cpus}."
+            if note not in notes:
+                notes.append(note)
+        return min(asked, cpus)
+
+    return limit
+
+
+def facts_of(job: Job) -> dict[str, Any]:
+    """Return what a checkpoint's manifest tells of the run it comes from."""
+    splits: dict[str, ImageDataset] = {}
+    if job.train is not None:
+        splits["Train"] = job.train
+    if job.evaluation is not None:
+        splits |= {split.name: split.dataset for split in job.evaluation.splits}
+    return {
+        "seed": seed_of(job.run),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "data": {name: _data_hash(dataset) for name, dataset in splits.items()},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions a result depends on."""
+    found = {"python": sys.version.split()[0], "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def git_commit() -> str | None:
+    """Return the commit of the folder the run was started in, if it is a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _data_hash(dataset: ImageDataset) -> dict[str, Any]:
+    """Return a hash of the list: which images, with which labels, in which order."""
+    digest = hashlib.sha256()
+    cameras: Sequence[int] = dataset.cameras or [-1] * len(dataset)
+    for path, label, camera in zip(dataset.paths, dataset.labels, cameras, strict=True):
+        digest.update(f"{path}\t{label}\t{camera}\n".encode())
+    return {"images": len(dataset), "list_sha256": digest.hexdigest()}

@@ -1,0 +1,223 @@
+"""The ``Arch`` section to a model whose parts fit."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lookalike.assembly.param_attr import DataInit
+from lookalike.assembly.parts import make_gear, require
+from lookalike.config import ComponentSpec
+from lookalike.config.schema import ArchSection
+from lookalike.errors import ConfigError, Problem, SetupError
+from lookalike.models.embedding_model import EmbeddingModel
+from lookalike.models.feature_tap import cut_backbone
+from lookalike.models.weights import (
+    PACKAGES,
+    LoadReport,
+    find_pretrained,
+    load_state,
+    no_weights,
+    read_weights,
+)
+from lookalike.paddleclas import stop_layer_candidates
+
+
+@dataclass
+class BuiltModel:
+    """A model and what was noticed while it was built.
+
+    Attributes:
+        model: The model.
+        shapes: Stage to the shape it returns for a batch of one, in order.
+        data_inits: Initialisers that wait for the training images.
+        weights: Where the pretrained weights came from; None without.
+        notes: For the user.
+    """
+
+    model: EmbeddingModel
+    shapes: dict[str, list[int]]
+    data_inits: list[DataInit] = field(default_factory=list)
+    weights: LoadReport | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def build_model(
+    arch: ArchSection,
+    *,
+    image_shape: Sequence[int] = (3, 224, 224),
+    allow_import: Sequence[str] = (),
+    need_weights: bool = True,
+) -> BuiltModel:
+    """Build backbone, neck and head and check that they fit each other.
+
+    Args:
+        arch: The section.
+        image_shape: ``[3, H, W]`` the model will be given.
+        allow_import: Modules that components may be imported from.
+        need_weights: False only notes it when pretrained weights cannot be found.
+
+    Raises:
+        ConfigError: If the stop layer does not exist, or widths do not fit.
+        SetupError: If pretrained weights are asked for and not there.
+    """
+    notes: list[str] = []
+    backbone, report = build_backbone(arch.Backbone, allow_import, need_weights, notes)
+    if arch.BackboneStopLayer is not None:
+        candidates, numbered = stop_layer_candidates(arch.BackboneStopLayer.name)
+        try:
+            backbone = cut_backbone(
+                backbone,
+                candidates,
+                numbered=numbered,
+                image_shape=image_shape,
+                wanted=arch.BackboneStopLayer.name,
+            )
+        except ConfigError as error:
+            raise ConfigError([Problem("Arch.BackboneStopLayer.name", str(error))]) from error
+    data_inits = []
+    gears: dict[str, nn.Module | None] = {"neck": None, "head": None}
+    for kind, spec in (("neck", arch.Neck), ("head", arch.Head)):
+        if spec is not None:
+            gears[kind], from_data = make_gear(kind, spec, allow_import)
+            data_inits += [from_data] if from_data is not None else []
+    model = EmbeddingModel(
+        backbone, gears["neck"], gears["head"], head_feature_from=arch.head_feature_from
+    )
+    model.freeze_statistics = bool(arch.Backbone.args.get("frozen_statistics", False))
+    shapes = _fit(model, arch, image_shape)
+    return BuiltModel(model, shapes, data_inits, report, notes)
+
+
+def build_backbone(
+    spec: ComponentSpec,
+    allow_import: Sequence[str] = (),
+    need_weights: bool = True,
+    notes: list[str] | None = None,
+) -> tuple[nn.Module, LoadReport | None]:
+    """Build the whole network of a backbone, with its pretrained weights if asked for."""
+    module: nn.Module = require("backbone", spec, allow_import).make()
+    pretrained = spec.args.get("pretrained") or False
+    if not pretrained:
+        return module, None
+    try:
+        return module, _load_pretrained(module, spec.name, pretrained)
+    except SetupError as error:
+        if need_weights:
+            raise
+        if notes is not None:
+            notes.append(f"Training would stop here: {error}")
+        return module, None
+
+
+def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadReport:
+    if isinstance(pretrained, str):
+        if pretrained.startswith(("http://", "https://")):
+            raise no_weights(name, f"'{pretrained}' is an address, and nothing is downloaded")
+        source, state = pretrained, read_weights(pretrained)
+    elif (found := find_pretrained(name)) is not None:
+        source, state = str(found), read_weights(found)
+    else:
+        source, state = _download(name)
+    # a classifier of another width is a declared difference: class_num says so
+    classifier = classifier_prefixes(module)
+    return load_state(
+        module, state, source=_short(source), allow_missing=[f"{p}.*" for p in classifier]
+    )
+
+
+def classifier_prefixes(module: nn.Module) -> list[str]:
+    """Return the names of the network's own classifier layers."""
+    config = getattr(module, "pretrained_cfg", None) or {}
+    named = config.get("classifier") or ("fc", "classifier", "heads", "head")
+    names = [named] if isinstance(named, str) else list(named)
+    children = {name.split(".")[0] for name, _ in module.named_parameters()}
+    return [name for name in names if name.split(".")[0] in children]
+
+
+# our own backbone names and the library entry that has their weights
+_LIBRARY_WEIGHTS = {"ResNet50": ("torchvision", "resnet50", "IMAGENET1K_V1")}
+
+
+def _download(name: str) -> tuple[str, dict[str, Tensor]]:
+    """Let timm or torchvision fetch its own weights, through its own cache."""
+    from lookalike.models.backbones.library import known_names
+
+    library, entry, version = _LIBRARY_WEIGHTS.get(
+        name, (known_names().get(name, ""), name, "DEFAULT")
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if library == "torchvision":
+                import torchvision
+
+                weights = torchvision.models.get_model_weights(entry)[version]
+                return f"torchvision {weights}", dict(weights.get_state_dict(progress=True))
+            if library == "timm":
+                import timm
+
+                return f"timm {entry}", timm.create_model(entry, pretrained=True).state_dict()
+    except Exception as error:  # noqa: BLE001 - network, cache and file errors of two libraries
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise no_weights(name, f"download failed: {first[:160]}") from error
+    raise no_weights(name, "neither timm nor torchvision has any")
+
+
+def _short(source: str) -> str:
+    """Name an installed package instead of a path inside its environment."""
+    for package, file in PACKAGES.values():
+        if source.endswith(file):
+            return f"package {package} ({Path(file).name})"
+    return source
+
+
+def _fit(
+    model: EmbeddingModel, arch: ArchSection, image_shape: Sequence[int]
+) -> dict[str, list[int]]:
+    """Run one image through, stage by stage, and refuse widths that do not fit."""
+    shapes = {"images": [1, *image_shape]}
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        features = model.backbone(torch.zeros(1, *image_shape))
+        shapes["backbone"] = list(features.shape)
+        embedding = features
+        if model.neck is not None and arch.Neck is not None:
+            _same_width("Arch.Neck", arch.Neck, model.neck, features, "the backbone")
+            embedding = model.neck(features)
+            shapes["neck"] = list(embedding.shape)
+        shapes["features"] = list(embedding.shape)
+        if model.head is not None and arch.Head is not None:
+            source = features if arch.head_feature_from == "backbone" else embedding
+            name = "the neck" if source is embedding and model.neck is not None else "the backbone"
+            _same_width("Arch.Head", arch.Head, model.head, source, name)
+            shapes["logits"] = list(model.head(source.flatten(1), None).shape)
+    model.train(training)
+    return shapes
+
+
+_WIDTH_WORDS = ("in_channels", "embedding_size", "num_features", "in_features")
+
+
+def _same_width(at: str, spec: ComponentSpec, module: nn.Module, given: Tensor, giver: str) -> None:
+    wanted = getattr(module, "in_features", None)
+    if wanted is None or given.shape[1] == wanted:
+        return
+    key = next((word for word in _WIDTH_WORDS if word in spec.args), "")
+    raise ConfigError(
+        [
+            Problem(
+                f"{at}.{key}" if key else at,
+                f"{spec.name} takes {wanted} channels, {giver} gives {given.shape[1]} "
+                f"({list(given.shape)}). Set {at}.{key or 'its width'} to {given.shape[1]}, or cut "
+                "the backbone elsewhere.",
+            )
+        ]
+    )

@@ -1,0 +1,34 @@
+"""``lookalike check``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.assembly.report import check_report
+
+
+def run_check(
+    config: str,
+    overrides: Sequence[str],
+    *,
+    as_json: bool,
+    allow_import: Sequence[str],
+    strict_device: bool,
+) -> None:
+    """Build a run without starting it and print what it consists of."""
+    run = load_run(config, overrides, allow_import=allow_import)
+    job = build_job(
+        run,
+        training=run.config.DataLoader.Train is not None,
+        strict_device=strict_device,
+        need_weights=False,
+    )
+    report = check_report(job)
+    if as_json:
+        print(json.dumps(report.facts, indent=1))  # noqa: T201
+        return
+    print("\n".join(report.lines()))  # noqa: T201
+    print(f"{config}: nothing stands in the way.")  # noqa: T201

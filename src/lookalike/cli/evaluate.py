@@ -1,0 +1,63 @@
+"""``lookalike eval``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.retrieval import RetrievalResult
+from lookalike.training import RunLog
+
+
+def run_evaluation(
+    config: str,
+    overrides: Sequence[str],
+    *,
+    json_file: str | None,
+    allow_import: Sequence[str],
+    strict_device: bool,
+) -> None:
+    """Evaluate the model of a YAML and print its metrics."""
+    run = load_run(config, overrides, allow_import=allow_import)
+    job = build_job(run, training=False, strict_device=strict_device)
+    log = RunLog(job.folder, "eval", quiet=json_file == "-")
+    try:
+        for note in job.notes:
+            log.line(f"note: {note}")
+        result = job.evaluate(log)
+        for line in result_lines(result):
+            log.line(line)
+        log.record("eval", {"step": 0, **result.values})
+        if json_file is not None:
+            _write(json_file, result, log)
+    finally:
+        log.close()
+
+
+def result_lines(result: RetrievalResult) -> list[str]:
+    """Return a line per metric, with its interval, and one that states what was measured."""
+    lines = []
+    for name, value in result.values.items():
+        low, high = result.intervals.get(name, (float("nan"), float("nan")))
+        spread = f"  (95% interval {low:.5f} to {high:.5f})" if low == low else ""
+        lines.append(f"[Eval] {name}: {value:.5f}{spread}")
+    skipped = result.num_queries - result.num_answerable
+    left_out = f", {skipped:,} queries without a match left out" if skipped else ""
+    lines.append(
+        f"[Eval] {result.num_queries:,} queries, gallery of {result.num_gallery:,}{left_out}; "
+        f"{result.protocol}"
+    )
+    return lines
+
+
+def _write(json_file: str, result: RetrievalResult, log: RunLog) -> None:
+    text = json.dumps(result.as_dict(), indent=1)
+    if json_file == "-":
+        print(text)  # noqa: T201
+        return
+    Path(json_file).parent.mkdir(parents=True, exist_ok=True)
+    Path(json_file).write_text(text + "\n", encoding="utf-8")
+    log.line(f"Wrote {json_file}")

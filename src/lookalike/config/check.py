@@ -1,0 +1,97 @@
+"""Raw values to a :class:`RunConfig`, with every mistake of the frame told at its place."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from lookalike.config.read import Document, KeyPath
+from lookalike.config.schema import RunConfig
+from lookalike.errors import Problem, nearest
+
+_OPEN = frozenset({"args"})
+
+
+def check_frame(document: Document) -> tuple[RunConfig | None, list[Problem]]:
+    """Validate the sections; return the configuration, or None and what is wrong."""
+    try:
+        return RunConfig.model_validate(document.data), []
+    except ValidationError as error:
+        return None, [_problem(document, detail) for detail in error.errors()]
+
+
+def allowed_keys(path: KeyPath) -> list[str]:
+    """Return the keys the frame allows in the section at ``path``; empty where it is open.
+
+    Example:
+        >>> "epochs" in allowed_keys(("Global",)), allowed_keys(("Arch", "Head"))
+        (True, [])
+    """
+    model: type[BaseModel] | None = RunConfig
+    for part in path:
+        if isinstance(part, int):
+            continue
+        model = _child(model, part)
+        if model is None:
+            return []
+    names = list(model.model_fields) if model else []
+    return [] if _OPEN & set(names) else [name for name in names if name != "single"]
+
+
+def _child(model: type[BaseModel] | None, name: str) -> type[BaseModel] | None:
+    if model is None or name not in model.model_fields:
+        return None
+    return _model_in(model.model_fields[name].annotation)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the section type inside ``X | None`` or ``list[X]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        if found := _model_in(inner):
+            return found
+    return None
+
+
+def _problem(document: Document, detail: Any) -> Problem:
+    path = _written_path(document.data, detail["loc"])
+    parent = _parent_keys(path)
+    kind, given = detail["type"], detail["input"]
+    if kind == "extra_forbidden":
+        name = str(path[-1])
+        message = f"unknown key.{nearest(name, parent)} Known here: {', '.join(sorted(parent))}."
+    elif kind == "missing":
+        message = "is missing here."
+    elif isinstance(given, dict):
+        message = f"{detail['msg']}."
+    else:
+        message = f"{detail['msg'].removeprefix('Input ').strip()}; got {given!r}."
+    return document.problem(path, message)
+
+
+def _parent_keys(path: KeyPath) -> list[str]:
+    return allowed_keys(path[:-1])
+
+
+def _written_path(data: Any, loc: tuple[str | int, ...]) -> KeyPath:
+    """Drop the steps that only the frame has (``single``, ``args``, union members)."""
+    path: list[str | int] = []
+    for index, part in enumerate(loc):
+        last = index == len(loc) - 1
+        if _holds(data, part):
+            data = data[part]
+            path.append(part)
+        elif isinstance(data, dict) and len(data) == 1 and part == "single":
+            ((key, data),) = data.items()
+            path.append(key)
+        elif last and isinstance(part, str) and part not in ("single", "args"):
+            path.append(part)
+    return tuple(path)
+
+
+def _holds(data: Any, part: str | int) -> bool:
+    if isinstance(data, dict):
+        return part in data
+    return isinstance(data, list) and isinstance(part, int) and part < len(data)

@@ -1,0 +1,291 @@
+"""YAML text to plain values that remember where they were written.
+
+YAML 1.2 core rules, so ``1e-3`` is a number, ``no`` is a word and ``010`` is ten. Tags are refused
+(they are how YAML runs code), duplicate keys are refused, and anchors are followed within limits.
+Nothing in a file is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+)
+
+from lookalike.errors import ConfigError, Problem
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+MAX_NODES = 100_000
+
+KeyPath = tuple[str | int, ...]
+
+_INT = re.compile(r"[-+]?[0-9]+")
+_OCTAL, _HEX = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL", "None"]),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+    **dict.fromkeys([".nan", ".NaN", ".NAN"], float("nan")),
+    **dict.fromkeys([".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"], float("inf")),
+    **dict.fromkeys(["-.inf", "-.Inf", "-.INF"], float("-inf")),
+}
+
+
+def plain_scalar(text: str) -> Any:
+    """Resolve an unquoted scalar by the YAML 1.2 core schema (and Python's ``None``).
+
+    Example:
+        >>> [plain_scalar(t) for t in ["1e-3", "010", "0x1F", "no", "None", "1.0/255.0", "True"]]
+        [0.001, 10, 31, 'no', None, '1.0/255.0', True]
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        # int() of a very long text is slow and never a setting
+        return int(text) if len(text) < 40 else float(text)
+    if _OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if _HEX.fullmatch(text):
+        return int(text[2:], 16)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+@dataclass
+class Document:
+    """A YAML file as plain dicts, lists and scalars, with the place of every key.
+
+    Attributes:
+        file: Name for messages.
+        data: The values.
+        marks: Line and column, from 1, by key path.
+        overrides: Command line assignments, as typed, by key path.
+        notes: Things worth telling that are not mistakes.
+    """
+
+    file: str
+    text: str
+    data: dict[str, Any]
+    marks: dict[KeyPath, tuple[int, int]]
+    overrides: dict[KeyPath, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def problem(self, path: KeyPath, message: str) -> Problem:
+        """Describe a mistake at a key, with file, line and an excerpt."""
+        key = dotted(path)
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.overrides:
+                return Problem(key, message, where=f"-o {self.overrides[path[:length]]}")
+            if path[:length] in self.marks:
+                line, column = self.marks[path[:length]]
+                return Problem(
+                    key, message, f"{self.file}:{line}:{column}", excerpt(self.text, line, column)
+                )
+        return Problem(key, message, where=self.file)
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path the way ``-o`` takes it, such as ``Loss.Train.0.CELoss``."""
+    return ".".join(str(part) for part in path)
+
+
+def excerpt(text: str, line: int, column: int) -> str:
+    """Return the line with a caret under the column."""
+    lines = text.splitlines()
+    if not 1 <= line <= len(lines):
+        return ""
+    number = f"{line:>5} | "
+    return f"{number}{lines[line - 1][:160]}\n{' ' * (len(number) + column - 1)}^"
+
+
+def read_yaml(path: str | Path) -> Document:
+    """Read a YAML file.
+
+    Raises:
+        ConfigError: If it cannot be read or is not the YAML of a run.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration.")
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}:{line}: not UTF-8 text (byte {error.start}). Save the file as UTF-8; "
+            "a file written under Windows in Chinese is often GBK."
+        ) from error
+    return read_yaml_text(text, file=str(path))
+
+
+def read_yaml_text(text: str, *, file: str = "<text>") -> Document:
+    """Read YAML from a string; ``file`` is its name in messages."""
+    value, marks = _Reader(text, file).read()
+    if not isinstance(value, dict):
+        raise ConfigError([Problem("", "the file must hold a mapping of sections", where=file)])
+    return Document(file, text, value, marks)
+
+
+def read_value(text: str) -> Any:
+    """Read one value as YAML, as in ``-o key=VALUE``.
+
+    Example:
+        >>> read_value("[1, 2e-1]"), read_value("None"), read_value("a=b"), read_value("")
+        ([1, 0.2], None, 'a=b', None)
+    """
+    if not text.strip():
+        return None
+    return _Reader(text, "-o").read()[0]
+
+
+class _Reader:
+    """Builds values from parser events, recording where each key stands."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text, file
+        self.marks: dict[KeyPath, tuple[int, int]] = {}
+        self.anchors: dict[str, Any] = {}
+        self.sizes: dict[str, int] = {}
+        self.num_nodes = 0
+
+    def read(self) -> tuple[Any, dict[KeyPath, tuple[int, int]]]:
+        try:
+            self.events: Iterator[Event] = iter(YAML(typ="safe", pure=True).parse(self.text))
+            return self._document(), self.marks
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise self._error(str(error.problem or error.context or "not YAML"), mark) from error
+        except (YAMLError, ValueError, RecursionError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise self._error(f"not YAML ({error})", None) from error
+
+    def _document(self) -> Any:
+        self._expect(StreamStartEvent)
+        event = next(self.events)
+        if isinstance(event, StreamEndEvent):
+            raise self._error("the file is empty", None)
+        value = self._value(next(self.events), (), 0)
+        self._expect(DocumentEndEvent)
+        event = next(self.events)
+        if isinstance(event, DocumentStartEvent):
+            raise self._error("a second document starts here", event.start_mark)
+        return value
+
+    def _expect(self, kind: type[Event]) -> None:
+        event = next(self.events)
+        if not isinstance(event, kind):
+            raise self._error("not the YAML of a run", event.start_mark)
+
+    def _value(self, event: Event, path: KeyPath, depth: int) -> Any:
+        self._count(1, event)
+        if depth > MAX_DEPTH:
+            raise self._error(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        if isinstance(event, AliasEvent):
+            return self._alias(event)
+        self._refuse_tag(event)
+        before = self.num_nodes
+        if isinstance(event, ScalarEvent):
+            value: Any = event.value if event.style else plain_scalar(event.value)
+        elif isinstance(event, SequenceStartEvent):
+            value = self._sequence(path, depth)
+        else:
+            value = self._mapping(path, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = value
+            self.sizes[event.anchor] = self.num_nodes - before + 1
+        return value
+
+    def _sequence(self, path: KeyPath, depth: int) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), SequenceEndEvent):
+            here = (*path, len(items))
+            self._mark(here, event)
+            items.append(self._value(event, here, depth + 1))
+        return items
+
+    def _mapping(self, path: KeyPath, depth: int) -> dict[str, Any]:
+        items: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), MappingEndEvent):
+            if not isinstance(event, ScalarEvent):
+                raise self._error("a key must be a word", event.start_mark)
+            self._refuse_tag(event)
+            key = event.value
+            here = (*path, key)
+            if key in items:
+                raise self._error(f"the key '{key}' stands here a second time", event.start_mark)
+            self._mark(here, event)
+            value = self._value(next(self.events), here, depth + 1)
+            if key == "<<" and not event.style:
+                merged |= self._merge(value, event)
+            else:
+                items[key] = value
+        return merged | items
+
+    def _merge(self, value: Any, event: Event) -> dict[str, Any]:
+        parts = value if isinstance(value, list) else [value]
+        merged: dict[str, Any] = {}
+        for part in reversed(parts):
+            if not isinstance(part, dict):
+                raise self._error("'<<' merges mappings only", event.start_mark)
+            merged |= part
+        return merged
+
+    def _alias(self, event: AliasEvent) -> Any:
+        if event.anchor not in self.anchors:
+            raise self._error(f"no anchor '&{event.anchor}' above this alias", event.start_mark)
+        self._count(self.sizes[event.anchor], event)
+        return _copy(self.anchors[event.anchor])
+
+    def _count(self, nodes: int, event: Event) -> None:
+        self.num_nodes += nodes
+        if self.num_nodes > MAX_NODES:
+            raise self._error(f"more than {MAX_NODES:,} values", event.start_mark)
+
+    def _refuse_tag(self, event: Any) -> None:
+        if event.tag is not None:
+            raise self._error("YAML tags are not allowed; write a plain value", event.start_mark)
+
+    def _mark(self, path: KeyPath, event: Event) -> None:
+        mark = event.start_mark
+        self.marks[path] = (mark.line + 1, mark.column + 1)
+
+    def _error(self, message: str, mark: Any) -> ConfigError:
+        if mark is None:
+            return ConfigError([Problem("", message, where=self.file)])
+        line, column = mark.line + 1, mark.column + 1
+        where = f"{self.file}:{line}:{column}"
+        return ConfigError([Problem("", message, where, excerpt(self.text, line, column))])
+
+
+def _copy(value: Any) -> Any:
+    """Copy nested lists and mappings, so that an override of one use of an anchor is only that."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    return value

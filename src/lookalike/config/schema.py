@@ -1,0 +1,254 @@
+"""The typed frame of a run: which sections and keys exist, and what type each has.
+
+Components stay open (``name`` and ``args``): their arguments are checked against their own
+constructors, which own the defaults. The keys are those of PaddleClas's ``RecModel`` YAML; what
+each means there is described beside the component that reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+Device = Annotated[str, AfterValidator(lambda name: _device(name))]
+ImageShape = Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+
+_DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "xpu", "npu", "mlu", "ascend", "intel_gpu")
+
+
+def _device(name: str) -> str:
+    if name.split(":")[0] not in _DEVICES:
+        raise PydanticCustomError("device", "one of {names}", {"names": ", ".join(_DEVICES)})
+    return name
+
+
+class Frame(BaseModel):
+    """A section that knows all its keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ComponentSpec(BaseModel):
+    """A component by name with its arguments; ``{name: X, **args}`` or ``{X: {**args}}``.
+
+    Example:
+        >>> ComponentSpec.model_validate({"CELoss": {"weight": 1.0}})
+        ComponentSpec(name='CELoss', args={'weight': 1.0}, named=False)
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    args: dict[str, Any] = {}
+    named: bool = True
+
+    @classmethod
+    def of(cls, name: str, args: dict[str, Any] | None = None) -> ComponentSpec:
+        """Make a spec from a name and its arguments."""
+        return cls.model_construct(name=name, args=dict(args or {}), named=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_spellings(cls, value: Any) -> Any:
+        if isinstance(value, ComponentSpec):
+            return value
+        if not isinstance(value, dict) or not value:
+            raise PydanticCustomError(
+                "component", "write a component as 'name: X' with its arguments, or as 'X: {{...}}'"
+            )
+        if isinstance(value.get("name"), str):
+            return {"name": value["name"], "args": {k: v for k, v in value.items() if k != "name"}}
+        if len(value) != 1:
+            raise PydanticCustomError(
+                "component",
+                "exactly one component name expected here, found {keys}; or write 'name: X'",
+                {"keys": ", ".join(map(str, value))},
+            )
+        ((name, args),) = value.items()
+        if args is not None and not isinstance(args, dict):
+            raise PydanticCustomError(
+                "component", "the arguments of {name} must be a mapping", {"name": name}
+            )
+        return {"name": name, "args": dict(args or {}), "named": False}
+
+
+class SamplerSpec(BaseModel):
+    """A sampler; without a name the batches are plain consecutive (or shuffled) slices."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "BatchSampler"
+    args: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _open(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise PydanticCustomError("sampler", "a mapping with name and batch_size expected")
+        args = {key: item for key, item in value.items() if key != "name"}
+        return {"name": value.get("name", "BatchSampler"), "args": args}
+
+
+class GlobalSection(Frame):
+    """Everything that is not data, model, loss, optimiser or metric."""
+
+    # the run and its folder
+    output_dir: str = "./output/"
+    device: Device = "auto"
+    seed: NonNegativeInt | None = None
+    use_visualdl: bool = False
+    use_tensorboard: bool = False
+    print_batch_step: PositiveInt = 10
+    # what is loaded, what is saved
+    checkpoints: str | None = None
+    pretrained_model: str | bool | None = None
+    save_interval: int = 1
+    image_shape: ImageShape = [3, 224, 224]
+    save_inference_dir: str = "./inference"
+    # how long
+    epochs: PositiveInt = 1
+    iter_per_epoch: PositiveInt | None = None
+    update_freq: PositiveInt = 1
+    # evaluation
+    eval_mode: Literal["retrieval", "classification"] = "classification"
+    eval_during_train: bool = True
+    eval_interval: PositiveInt = 1
+    start_eval_epoch: NonNegativeInt = 0
+    eval_before_train: bool = False
+    retrieval_feature_from: Literal["features", "backbone"] = "features"
+    feature_normalize: bool = True
+    sim_block_size: PositiveInt = 64
+    # said elsewhere as well: the head's own class_num decides
+    class_num: PositiveInt | None = None
+
+
+class StopLayerSection(Frame):
+    """Where the backbone is cut."""
+
+    name: str
+
+
+class ArchSection(Frame):
+    """The model."""
+
+    name: Literal["RecModel"] = "RecModel"
+    Backbone: ComponentSpec
+    BackboneStopLayer: StopLayerSection | None = None
+    Neck: ComponentSpec | None = None
+    Head: ComponentSpec | None = None
+    head_feature_from: Literal["neck", "backbone"] = "neck"
+    infer_output_key: Literal["features", "logits", "backbone"] | None = None
+    infer_add_softmax: bool = True
+    is_rec: bool | None = None
+
+
+class LossSection(Frame):
+    """Weighted sums; retrieval does not need ``Eval``."""
+
+    Train: list[ComponentSpec]
+    Eval: list[ComponentSpec] = []
+
+
+class MetricSection(Frame):
+    """Metrics; the first one under ``Eval`` chooses the best checkpoint."""
+
+    Train: list[ComponentSpec] = []
+    Eval: list[ComponentSpec] = []
+
+
+class OptimizerSpec(Frame):
+    """One optimiser with its schedule."""
+
+    name: str
+    args: dict[str, Any] = {}
+    scope: str = "all"
+    lr: dict[str, Any] | float
+    regularizer: ComponentSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_spellings(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "name" not in value and len(value) == 1:
+            ((name, args),) = value.items()
+            value = {"name": name, **(args or {})}
+        if not isinstance(value, dict):
+            raise PydanticCustomError("optimizer", "a mapping with name and lr expected")
+        frame = {"name", "scope", "lr", "regularizer"}
+        known = {key: item for key, item in value.items() if key in frame}
+        args = {key: item for key, item in value.items() if key not in frame}
+        return {**known, "args": args}
+
+
+class LoaderArgs(Frame):
+    """How batches are fetched."""
+
+    num_workers: NonNegativeInt = 4
+    prefetch_factor: PositiveInt | None = None
+
+
+class SplitSection(Frame):
+    """A data set, the order it is read in, and how it is read."""
+
+    dataset: ComponentSpec
+    sampler: SamplerSpec
+    loader: LoaderArgs = LoaderArgs()
+
+
+class EvalSection(Frame):
+    """Query and gallery, or one split that is both (retrieval) or is classified."""
+
+    Query: SplitSection | None = None
+    Gallery: SplitSection | None = None
+    single: SplitSection | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _three_spellings(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "dataset" in value:
+            return {"single": value}
+        if isinstance(value, dict) and len(value) == 1:
+            ((key, split),) = value.items()
+            if key in ("Train", "Eval", "Test", "Gallery", "Query"):
+                return {"single": split}
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> EvalSection:
+        if self.single is None and (self.Query is None or self.Gallery is None):
+            raise PydanticCustomError("eval", "Query and Gallery expected, or one data set")
+        return self
+
+
+class DataLoaderSection(Frame):
+    """The data; evaluation needs ``Eval``."""
+
+    Train: SplitSection | None = None
+    Eval: EvalSection | None = None
+
+
+class RunConfig(Frame):
+    """A whole run."""
+
+    Global: GlobalSection
+    Arch: ArchSection
+    Loss: LossSection | None = None
+    Optimizer: list[OptimizerSpec] = []
+    DataLoader: DataLoaderSection = DataLoaderSection()
+    Metric: MetricSection = MetricSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_optimizer(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("Optimizer"), dict):
+            return {**value, "Optimizer": [value["Optimizer"]]}
+        return value

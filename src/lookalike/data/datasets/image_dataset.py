@@ -1,0 +1,127 @@
+"""Images on disk with labels: what every reader returns."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from lookalike.data.decode import read_image_bytes
+from lookalike.data.label_files import ImageList
+from lookalike.data.transforms.pipeline import Pipeline, to_chw_tensor
+from lookalike.errors import DataError, LookalikeError
+from lookalike.types import Sample
+
+Backend = Literal["cv2", "pil"]
+
+
+class ImageDataset:
+    """Images in files under one root, decoded and transformed when asked for.
+
+    A broken image is an error that names the file; it is never replaced by another one.
+
+    Args:
+        image_root: Folder the list's paths are relative to.
+        images: Paths, labels and cameras.
+        transforms: From the file's bytes to the network's input; None decodes to ``[3, H, W]``
+            in 0 to 255.
+        source: What messages call the list.
+
+    Attributes:
+        labels: One per image.
+        cameras: One per image, or None.
+        paths: One per image, relative to ``image_root``.
+
+    Raises:
+        DataError: If the root or one of the images is missing.
+    """
+
+    def __init__(
+        self,
+        image_root: str | Path,
+        images: ImageList,
+        *,
+        transforms: Callable[[Any], Any] | None = None,
+        source: str | Path = "",
+    ) -> None:
+        self.image_root = Path(image_root)
+        self.images = images
+        self.transforms = transforms or Pipeline([])
+        self.source = str(source)
+        if not self.image_root.is_dir():
+            raise DataError(f"{self.image_root}: the image folder does not exist.")
+        self._check_files()
+
+    @property
+    def labels(self) -> list[int]:
+        return self.images.labels
+
+    @property
+    def cameras(self) -> list[int] | None:
+        return self.images.cameras
+
+    @property
+    def paths(self) -> list[str]:
+        return self.images.paths
+
+    def __len__(self) -> int:
+        return len(self.images.paths)
+
+    def __getitem__(self, index: int) -> Sample:
+        path = self.image_root / self.images.paths[index]
+        data = read_image_bytes(path)
+        try:
+            image = to_chw_tensor(self.transforms(data))
+        except LookalikeError as error:
+            raise DataError(f"{path}: {str(error).removeprefix('image: ')}") from error
+        except Exception as error:  # noqa: BLE001 - any transform may fail on any image
+            raise DataError(
+                f"{path}: a transform failed ({type(error).__name__}: {error})."
+            ) from error
+        cameras = self.images.cameras
+        return Sample(
+            image, self.images.labels[index], -1 if cameras is None else cameras[index], index
+        )
+
+    def where(self, index: int) -> str:
+        """Return ``list:line`` of an image, for messages."""
+        return f"{self.source}:{self.images.lines[index]}" if self.source else self.paths[index]
+
+    def check_labels(self, num_classes: int) -> None:
+        """Refuse labels that a head with ``num_classes`` outputs cannot learn.
+
+        Raises:
+            DataError: Names the first such line and both ways to mend it.
+        """
+        for index, label in enumerate(self.labels):
+            if label >= num_classes:
+                raise DataError(
+                    f"{self.where(index)}: label {label} is outside [0, {num_classes}): the head's "
+                    f"class_num is {num_classes}, the largest label is {max(self.labels)} and "
+                    f"there are {len(Counter(self.labels))} different ones. Set "
+                    f"Arch.Head.class_num to {max(self.labels) + 1} or more, or relabel: True in "
+                    "the data set."
+                )
+
+    def _check_files(self) -> None:
+        """Look every file up once, a folder at a time, which is far cheaper than a stat each."""
+        names: dict[str, set[str]] = {}
+        missing = []
+        for index, path in enumerate(self.images.paths):
+            folder, name = os.path.split(path)
+            if folder not in names:
+                names[folder] = _names_in(self.image_root / folder)
+            if name not in names[folder]:
+                missing.append(f"{self.where(index)}: no such image: {self.image_root / path}")
+        if missing:
+            more = [f"... and {len(missing) - 20} more"] if len(missing) > 20 else []
+            raise DataError("\n".join(missing[:20] + more))
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()

@@ -1,0 +1,141 @@
+"""Bytes of an image file to pixels: the one way every part of Lookalike reads an image.
+
+Training, evaluation, export checks and serving all call :func:`decode_image`, so an odd file looks
+the same everywhere: turned by its EXIF orientation, first frame of an animation, 16 bits scaled to
+8, CMYK and palettes converted, transparency dropped or laid over white as asked.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lookalike.errors import DataError
+
+RGBImage = NDArray[np.uint8]
+Alpha = Literal["drop", "white"]
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")
+MAX_PIXELS = 64_000_000
+MAX_BYTES = 256_000_000
+
+_EXIF_ORIENTATION = 0x0112
+
+
+def read_image_bytes(path: str | Path) -> bytes:
+    """Read a file, or say which file could not be read and why.
+
+    Raises:
+        DataError: If the file is missing, a folder, empty, or larger than 256 MB.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    if not data:
+        raise DataError(f"{path}: the file is empty.")
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no photograph.")
+    return data
+
+
+def decode_image(
+    data: bytes, *, alpha: Alpha = "drop", max_pixels: int = MAX_PIXELS, name: str = "image"
+) -> RGBImage:
+    """Decode an image file to ``[H, W, 3]`` uint8 RGB.
+
+    Plain JPEG takes libjpeg-turbo's fast path; everything else goes through Pillow.
+
+    Args:
+        data: Content of a JPEG, PNG, WebP, BMP, GIF, AVIF or TIFF file.
+        alpha: ``drop`` ignores transparency as the reference does; ``white`` lays the picture
+            over white.
+        max_pixels: Larger images are refused before they are decoded.
+        name: What messages call the image.
+
+    Raises:
+        DataError: If the data is no image, is damaged or is too large.
+
+    Example:
+        >>> buffer = io.BytesIO()
+        >>> Image.new("CMYK", (4, 2)).save(buffer, "JPEG")
+        >>> decode_image(buffer.getvalue()).shape
+        (2, 4, 3)
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check_size(image.size, max_pixels, name)
+                if image.format == "JPEG" and image.mode in ("RGB", "L"):
+                    return _decode_jpeg(data, image)
+                return _decode_other(image, alpha)
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{name}: not an image, or of a kind that is not read ({', '.join(FORMATS)})."
+        ) from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
+        raise DataError(f"{name}: damaged image ({error}).") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: {error}.") from error
+
+
+def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise DataError(
+            f"{name}: {width} x {height} pixels; more than {max_pixels:,} are refused because a "
+            "small file could fill the memory."
+        )
+
+
+def _decode_jpeg(data: bytes, image: Image.Image) -> RGBImage:
+    pixels: RGBImage = simplejpeg.decode_jpeg(
+        data, colorspace="RGB", fastdct=False, fastupsample=False
+    )
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return pixels if orientation == 1 else _turn(pixels, orientation)
+
+
+def _turn(pixels: RGBImage, orientation: int) -> RGBImage:
+    """Undo an EXIF orientation (2 to 8) as Pillow's ``exif_transpose`` does."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _decode_other(image: Image.Image, alpha: Alpha) -> RGBImage:
+    image.seek(0)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        return _scale_16_bits(image)
+    if image.mode == "F":
+        raise ValueError("pixels are floating point numbers")
+    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+    if transparent and alpha == "white":
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        image = Image.alpha_composite(white, layer)
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def _scale_16_bits(image: Image.Image) -> RGBImage:
+    gray = np.asarray(image).astype(np.int64)
+    gray = np.clip(gray, 0, 65535) >> 8
+    return np.repeat(gray.astype(np.uint8)[:, :, None], 3, axis=2)

@@ -1,0 +1,141 @@
+"""Data set and sampler to batches of tensors, in workers, resumable at any batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from lookalike.data.randomness import mix, seeded
+from lookalike.errors import DataError
+from lookalike.types import Batch, BatchSampler, ImageSource, Sample
+
+Draw = tuple[int, int]
+"""An image's index and the seed of its augmentation."""
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch.
+
+    Raises:
+        DataError: If the images differ in size, naming both sizes.
+    """
+    shapes = {tuple(sample.image.shape) for sample in samples}
+    if len(shapes) > 1:
+        raise DataError(
+            f"the images of a batch differ in size: {sorted(shapes)}; end the transforms with a "
+            "resize or crop to a fixed size."
+        )
+    return Batch(
+        images=torch.stack([sample.image for sample in samples]),
+        labels=torch.tensor([sample.label for sample in samples]),
+        cameras=torch.tensor([sample.camera for sample in samples]),
+        indices=torch.tensor([sample.index for sample in samples]),
+    )
+
+
+class EndlessBatches:
+    """A stream of training batches without an end, from plan after plan of a sampler.
+
+    The augmentation of an image depends on the run's seed and on its place in the stream, so the
+    stream is the same for any number of workers, and starting at batch n gives exactly what the
+    uninterrupted stream gives from n on.
+
+    Args:
+        dataset: Images and labels.
+        sampler: Plans the batches.
+        seed: Of the augmentations.
+        num_workers: Processes that read images; 0 reads in this one.
+        prefetch_factor: Batches each worker keeps ready.
+        pin_memory: Ready the batches for a GPU.
+    """
+
+    def __init__(
+        self,
+        dataset: ImageSource,
+        sampler: BatchSampler,
+        *,
+        seed: int = 0,
+        num_workers: int = 0,
+        prefetch_factor: int | None = None,
+        pin_memory: bool = False,
+    ) -> None:
+        self.dataset, self.sampler, self.seed = dataset, sampler, seed
+        self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
+        self.pin_memory = pin_memory
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def start(self, batch: int = 0) -> Iterator[Batch]:
+        """Yield the batches from the given place of the stream on."""
+        loader = DataLoader(
+            _Seeded(self.dataset),
+            batch_sampler=_Draws(self.sampler, self.seed, batch),
+            num_workers=self.num_workers,
+            prefetch_factor=self.prefetch_factor if self.num_workers else None,
+            collate_fn=collate,
+            pin_memory=self.pin_memory,
+            generator=torch.Generator(),
+        )
+        return iter(loader)
+
+
+def make_loader(
+    dataset: ImageSource,
+    sampler: BatchSampler,
+    *,
+    num_workers: int = 0,
+    prefetch_factor: int | None = None,
+    pin_memory: bool = False,
+) -> DataLoader[Batch]:
+    """Return a loader over one plan of the sampler, for evaluation: each image as planned, once."""
+    return DataLoader(
+        _Seeded(dataset),
+        batch_sampler=[[(i, mix(i)) for i in batch] for batch in sampler.plan(0)],
+        num_workers=num_workers,
+        prefetch_factor=prefetch_factor if num_workers else None,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),
+    )
+
+
+class _Seeded(Dataset[Sample]):
+    """Reads an image under the seed that its draw carries."""
+
+    def __init__(self, dataset: ImageSource) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Any) -> Sample:
+        index, seed = draw
+        with seeded(seed):
+            return self.dataset[index]
+
+
+class _Draws:
+    """The sampler's plans one after the other, each index with the seed of its augmentation."""
+
+    def __init__(self, sampler: BatchSampler, seed: int, start: int) -> None:
+        self.sampler, self.seed, self.start = sampler, seed, start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        number, epoch = 0, 0
+        while True:
+            empty = True
+            for batch in self.sampler.plan(epoch):
+                empty = False
+                if number >= self.start:
+                    yield [(i, mix(self.seed, number, place)) for place, i in enumerate(batch)]
+                number += 1
+            if empty:
+                raise DataError(
+                    "the sampler yields no batch: the data has fewer images (or labels) than a "
+                    "batch needs; lower the batch size or set drop_last: False."
+                )
+            epoch += 1

@@ -1,0 +1,47 @@
+"""Random streams that depend on what is drawn, not on which worker draws it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+_MASK = (1 << 64) - 1
+
+
+def mix(*numbers: int) -> int:
+    """Hash whole numbers to 63 bits (SplitMix64 steps); near inputs give unrelated outputs.
+
+    Example:
+        >>> mix(0, 1) != mix(1, 0), mix(7, 7) == mix(7, 7)
+        (True, True)
+    """
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = (state + (number & _MASK) + 0x9E3779B97F4A7C15) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Give Python's, numpy's and torch's global generators a seed; restore them afterwards.
+
+    Transforms of any library draw from one of the three, so a sample's augmentation depends on
+    ``seed`` alone: not on the worker, the number of workers, or what was drawn before.
+    """
+    before = random.getstate(), np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002
+    torch.random.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        torch.random.set_rng_state(before[2])

@@ -1,0 +1,141 @@
+"""Batches of P labels with K images each, every image about once in an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+class RandomIdentitySampler:
+    """Draw P labels for each batch and K images of each, until too few labels are left.
+
+    At the start of an epoch the images of every label are shuffled and cut into groups of K; the
+    remainder sits out this epoch. A label with fewer than K images fills its group by drawing
+    with replacement. A batch takes one group from each of P different labels, drawn uniformly
+    among those that have groups left. The images of one label stand next to each other, as
+    losses over views expect.
+
+    With ``max_iters`` an epoch has exactly that many batches; labels are then drawn in proportion
+    to their remaining groups, and all groups are made anew when fewer than P labels are left.
+
+    Source: Hermans et al., "In Defense of the Triplet Loss", 2017, section 2
+    (https://arxiv.org/abs/1703.07737); the epoch rule is that of the ReID strong baseline.
+
+    Args:
+        labels: One per image; ``labels[i]`` belongs to ``dataset[i]``.
+        batch_size: P * K.
+        images_per_label: K.
+        drop_last: Only changes ``len()``: round the estimate of batches down instead of up.
+        max_iters: Batches per epoch; None lets the data decide.
+        seed: Start of the random stream. The same (seed, epoch) gives the same batches.
+
+    Raises:
+        ValueError: If K does not divide batch_size, or there are fewer than P labels.
+
+    Example:
+        >>> sampler = RandomIdentitySampler([0, 0, 1, 1, 2, 2], batch_size=4, images_per_label=2)
+        >>> [len(batch) for batch in sampler]
+        [4]
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        *,
+        batch_size: int,
+        images_per_label: int,
+        drop_last: bool = False,
+        max_iters: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if images_per_label < 1 or batch_size < 1 or batch_size % images_per_label:
+            raise ValueError(
+                f"batch_size must be a multiple of the images per label (num_instances), got "
+                f"{batch_size} and {images_per_label}."
+            )
+        self.labels_per_batch = batch_size // images_per_label
+        self.images_per_label, self.batch_size = images_per_label, batch_size
+        self.drop_last, self.max_iters, self.seed = drop_last, max_iters, seed
+        self.epoch = 0
+        self._group_by_label(np.asarray(labels, dtype=np.int64))
+        if len(self.sizes) < self.labels_per_batch:
+            raise ValueError(
+                f"a batch needs {self.labels_per_batch} different labels ({batch_size} / "
+                f"{images_per_label}), the data has {len(self.sizes)}; make batch_size at most "
+                f"{len(self.sizes) * images_per_label}."
+            )
+
+    def _group_by_label(self, labels: IntArray) -> None:
+        self.by_label = np.argsort(labels, kind="stable")
+        _, starts, sizes = np.unique(labels[self.by_label], return_index=True, return_counts=True)
+        self.starts, self.sizes = starts, sizes
+        self.num_groups = np.maximum(sizes // self.images_per_label, 1)
+
+    def __len__(self) -> int:
+        if self.max_iters is not None:
+            return self.max_iters
+        num_images = int(self.num_groups.sum()) * self.images_per_label
+        full, rest = divmod(num_images, self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def plan(self, epoch: int) -> Iterator[list[int]]:
+        """Yield the batches of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        if self.max_iters is None:
+            yield from self._pass(rng, uniform=True)
+            return
+        num_batches = 0
+        while True:
+            for batch in self._pass(rng, uniform=False):
+                if num_batches == self.max_iters:
+                    return
+                num_batches += 1
+                yield batch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self.epoch += 1
+        return self.plan(self.epoch - 1)
+
+    def _pass(self, rng: np.random.Generator, *, uniform: bool) -> Iterator[list[int]]:
+        """Yield batches until fewer than P labels have groups left."""
+        groups, first_group = self._make_groups(rng)
+        left = self.num_groups.copy()
+        while np.count_nonzero(left) >= self.labels_per_batch:
+            chosen = _draw_labels(rng, left, self.labels_per_batch, uniform=uniform)
+            left[chosen] -= 1
+            yield groups[first_group[chosen] + left[chosen]].ravel().tolist()
+
+    def _make_groups(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        """Return groups ``[num_groups, K]`` of image indices and the first group of each label."""
+        size = self.images_per_label
+        groups = np.empty((int(self.num_groups.sum()), size), dtype=np.int64)
+        first_group = np.cumsum(self.num_groups) - self.num_groups
+        # one random key per image, sorted within its label, shuffles all labels at once
+        label_of = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        shuffled = self.by_label[np.lexsort((rng.random(len(label_of)), label_of))]
+        for label in np.flatnonzero(self.sizes < size):
+            start, count = self.starts[label], self.sizes[label]
+            drawn = rng.integers(count, size=size)
+            groups[first_group[label]] = shuffled[start + drawn]
+        place = np.arange(len(label_of)) - self.starts[label_of]
+        used = (place < (self.num_groups * size)[label_of]) & (self.sizes >= size)[label_of]
+        row = first_group[label_of[used]] + place[used] // size
+        groups[row, place[used] % size] = shuffled[used]
+        return groups, first_group
+
+
+def _draw_labels(
+    rng: np.random.Generator, left: Any, count: int, *, uniform: bool
+) -> NDArray[np.intp]:
+    """Draw distinct labels that have groups left, uniformly or in proportion to their groups."""
+    candidates = np.flatnonzero(left)
+    if uniform:
+        return rng.permutation(candidates)[:count]
+    # the largest of u ** (1 / w) is a weighted draw without replacement (Efraimidis, Spirakis)
+    keys = np.log(rng.random(len(candidates))) / left[candidates]
+    return candidates[np.argpartition(keys, -count)[-count:]] if count < len(keys) else candidates

@@ -1,0 +1,85 @@
+"""A chain of transforms from the bytes of a file to the input of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lookalike.data.decode import decode_image
+
+
+class Pipeline:
+    """Apply transforms one after the other.
+
+    A transform takes and returns an image: an ``[H, W, 3]`` RGB array, a PIL image or, behind
+    ``ToTensor``, a ``[3, H, W]`` tensor. Bytes are decoded before the first transform unless that
+    one decodes by itself.
+
+    Args:
+        transforms: The chain, in order.
+        backend: ``pil`` hands the first transform a PIL image, ``cv2`` an array.
+
+    Example:
+        >>> flip = lambda image: image[:, ::-1]
+        >>> Pipeline([flip])(np.arange(6, dtype=np.uint8).reshape(1, 2, 3)).tolist()
+        [[[3, 4, 5], [0, 1, 2]]]
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[Callable[[Any], Any]],
+        *,
+        backend: Literal["cv2", "pil"] = "cv2",
+    ) -> None:
+        self.transforms = list(transforms)
+        self.backend = backend
+
+    @property
+    def decodes(self) -> bool:
+        return bool(self.transforms) and getattr(self.transforms[0], "decodes", False)
+
+    def __call__(self, image: Any) -> Any:
+        if isinstance(image, bytes) and not self.decodes:
+            image = decode_image(image)
+            if self.backend == "pil":
+                image = Image.fromarray(image)
+        for transform in self.transforms:
+            image = transform(image)
+        return image
+
+    def __repr__(self) -> str:
+        return " > ".join(type(transform).__name__ for transform in self.transforms) or "(none)"
+
+
+def with_backend(
+    transforms: Callable[[Any], Any] | None, backend: Literal["cv2", "pil"]
+) -> Callable[[Any], Any]:
+    """Return the chain with the kind of image its first transform is given."""
+    if transforms is None:
+        return Pipeline([], backend=backend)
+    if isinstance(transforms, Pipeline):
+        return Pipeline(transforms.transforms, backend=backend)
+    return transforms
+
+
+def to_chw_tensor(image: Any) -> Tensor:
+    """Turn what a chain ended with into ``[3, H, W]`` float32.
+
+    Example:
+        >>> to_chw_tensor(np.zeros((2, 5, 3), dtype=np.uint8)).shape
+        torch.Size([3, 2, 5])
+    """
+    if isinstance(image, Tensor):
+        return image.float()
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    channels_first = array.shape[0] == 3 and array.shape[2] != 3
+    if not channels_first:
+        array = array.transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -1,0 +1,113 @@
+"""Every error a person can cause, and the exit code of the command that meets it.
+
+::
+
+    LookalikeError            1   anything below, or a bug of ours
+    ├── ConfigError           2   the YAML or the command line asks for the impossible
+    ├── DataError             3   a list, an image or a label is wrong
+    ├── SetupError            4   the machine lacks something: a device, a package, disk space
+    ├── DivergedError         5   the loss is no longer a number
+    └── CheckpointError       6   a checkpoint or weight file is damaged or does not fit
+
+``Interrupted`` is no error: the run was asked to stop, saved itself, and exits with 130 (Ctrl-C)
+or 75 (SIGTERM).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class LookalikeError(Exception):
+    """Base of all errors whose message is meant for the person who started the command."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a configuration.
+
+    Attributes:
+        key: Where in the YAML, such as ``Optimizer.lr.learing_rate``.
+        message: What is wrong, what was given, what to do.
+        where: ``file:line:column``, or the command line argument, or empty.
+        excerpt: The line itself with a caret below it, or empty.
+    """
+
+    key: str
+    message: str
+    where: str = ""
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}  " if self.where else ""
+        body = f"{self.key}: {self.message}" if self.key else self.message
+        return f"{head}{body}" + (f"\n{self.excerpt}" if self.excerpt else "")
+
+
+class ConfigError(LookalikeError, ValueError):
+    """A configuration that cannot be run; carries every problem found, not only the first.
+
+    Example:
+        >>> raise ConfigError([Problem("Global.epoch", "unknown key, did you mean 'epochs'?")])
+        Traceback (most recent call last):
+            ...
+        lookalike.errors.ConfigError: Global.epoch: unknown key, did you mean 'epochs'?
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[Problem] | str) -> None:
+        if isinstance(problems, str):
+            problems = [Problem("", problems)]
+        self.problems = list(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class DataError(LookalikeError, ValueError):
+    """A list file, an image or a label that cannot be used; names the file and the line."""
+
+    exit_code = 3
+
+
+class SetupError(LookalikeError):
+    """Something outside the YAML and the data is missing: a package, a device, weights, disk."""
+
+    exit_code = 4
+
+
+class DivergedError(LookalikeError):
+    """Training produced a loss that is not finite."""
+
+    exit_code = 5
+
+
+class CheckpointError(LookalikeError):
+    """A checkpoint or weight file that is damaged, incomplete or made for another model."""
+
+    exit_code = 6
+
+
+class Interrupted(LookalikeError):  # noqa: N818 - it is an event, not an error
+    """The run was asked to stop and has saved itself."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the known word most like ``word``, or nothing.
+
+    Example:
+        >>> nearest("learing_rate", ["learning_rate", "gamma"])
+        " Did you mean 'learning_rate'?"
+        >>> nearest("zzz", ["learning_rate"])
+        ''
+    """
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.55)
+    return f" Did you mean '{by_lower[found[0]]}'?" if found else ""

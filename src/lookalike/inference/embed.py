@@ -1,0 +1,71 @@
+"""Images to an embedding table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lookalike.errors import DataError
+from lookalike.types import Batch, EmbeddingTable, ImageSource
+
+
+@torch.no_grad()
+def embed(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    dataset: ImageSource,
+    *,
+    device: torch.device | str = "cpu",
+    feature_from: Literal["features", "backbone"] = "features",
+    channels_last: bool = True,
+    advance: Callable[[int], None] = lambda images: None,
+) -> EmbeddingTable:
+    """Compute the embedding of every image the batches hold, in the order of the data set.
+
+    Embeddings are stored as the model returns them, not normalised.
+
+    Args:
+        model: Returns a mapping with ``features`` and ``backbone``; switched to evaluation for
+            the time being.
+        batches: Each image once, in any order.
+        dataset: Where the batches come from; gives the ids.
+        device: Where the model is.
+        feature_from: Which output is the embedding.
+        channels_last: Memory layout the images are given.
+        advance: Called with the number of images done since the last call.
+
+    Raises:
+        DataError: If an image is missing from the batches.
+    """
+    device = torch.device(device)
+    training = model.training
+    model.eval()
+    rows: list[Tensor] = []
+    indices: list[Tensor] = []
+    try:
+        for batch in batches:
+            images = batch.images.to(device, non_blocking=True)
+            if channels_last:
+                images = images.contiguous(memory_format=torch.channels_last)
+            rows.append(model(images)[feature_from].flatten(1).float().cpu())
+            indices.append(batch.indices)
+            advance(len(batch.indices))
+    finally:
+        model.train(training)
+    order = torch.cat(indices)
+    table = torch.empty(len(dataset), rows[0].shape[1])
+    table[order] = torch.cat(rows)
+    if len(order.unique()) != len(dataset):
+        raise DataError(
+            f"only {len(order.unique())} of {len(dataset)} images were read; set drop_last: False "
+            "for the evaluation."
+        )
+    return EmbeddingTable(
+        embeddings=table,
+        labels=torch.tensor(dataset.labels),
+        ids=list(dataset.paths),
+        cameras=None if dataset.cameras is None else torch.tensor(dataset.cameras),
+    )

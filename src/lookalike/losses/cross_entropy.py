@@ -1,0 +1,54 @@
+"""Classification over the training identities."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lookalike.losses.read import read
+from lookalike.types import ModelOutput
+
+
+class CrossEntropy(nn.Module):
+    """Cross-entropy of the logits.
+
+    Source: label smoothing after Szegedy et al., "Rethinking the Inception Architecture",
+    CVPR 2016, section 7. https://arxiv.org/abs/1512.00567
+
+    Args:
+        label_smoothing: Share of the target spread evenly over all classes; values outside
+            (0, 1) leave the target as it is.
+        reduction: ``mean`` or ``sum`` over the batch, or ``none``.
+
+    Shape:
+        - logits: ``[B, C]``.
+        - labels: ``[B]`` or ``[B, 1]`` int64; or ``[B, C]`` float, a distribution whose softmax is
+          the target.
+
+    Example:
+        >>> import torch
+        >>> CrossEntropy()({"logits": torch.zeros(2, 4)}, torch.tensor([0, 3]))
+        tensor(1.3863)
+    """
+
+    reads = ("logits",)
+
+    def __init__(
+        self,
+        label_smoothing: float | None = None,
+        reduction: Literal["mean", "sum", "none"] = "mean",
+    ) -> None:
+        super().__init__()
+        smoothing = label_smoothing or 0.0
+        self.label_smoothing = smoothing if 0.0 < smoothing < 1.0 else 0.0
+        self.reduction = reduction
+
+    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        logits = read(output, "logits", "CELoss").float()
+        soft = labels.ndim == 2 and labels.shape[1] == logits.shape[1] > 1
+        target = F.softmax(labels.float(), dim=1) if soft else labels.reshape(-1)
+        return F.cross_entropy(
+            logits, target, label_smoothing=self.label_smoothing, reduction=self.reduction
+        )

@@ -1,0 +1,66 @@
+"""Any model of timm or torchvision by its name there."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from torch import nn
+
+from lookalike.errors import ConfigError, nearest
+
+
+@cache
+def known_names() -> dict[str, str]:
+    """Return every model name with the library it comes from; timm wins where both have it."""
+    import timm
+    import torchvision
+
+    names = dict.fromkeys(torchvision.models.list_models(), "torchvision")
+    return names | dict.fromkeys(timm.list_models(), "timm")
+
+
+def library_backbone(name: str, num_classes: int | None = None, **kwargs: Any) -> nn.Module:
+    """Build a timm or torchvision classifier without pretrained weights.
+
+    Args:
+        name: Such as ``tf_efficientnet_lite0`` or ``regnet_y_400mf``; ``torchvision.resnet18`` and
+            ``timm.resnet18`` say which library is meant.
+        num_classes: Width of its classifier; the library's own by default.
+        **kwargs: Passed on to the library's constructor.
+
+    Raises:
+        ConfigError: If neither library has the name, or the constructor refuses an argument.
+    """
+    library, _, plain = name.rpartition(".")
+    library = library or known_names().get(plain, "")
+    if library not in ("timm", "torchvision") or (library, plain) not in _pairs():
+        raise ConfigError(
+            f"no backbone is called '{name}'.{nearest(plain, known_names())} Any model of timm or "
+            "torchvision works; `lookalike list backbones` prints them."
+        )
+    if num_classes is not None:
+        kwargs["num_classes"] = num_classes
+    try:
+        return _make(library, plain, kwargs)
+    except TypeError as error:
+        raise ConfigError(f"{library}'s '{plain}' refuses an argument: {error}.") from error
+
+
+def _make(library: str, name: str, kwargs: dict[str, Any]) -> nn.Module:
+    if library == "timm":
+        import timm
+
+        return timm.create_model(name, pretrained=False, **kwargs)  # type: ignore[no-any-return]
+    import torchvision
+
+    return torchvision.models.get_model(name, weights=None, **kwargs)  # type: ignore[no-any-return]
+
+
+@cache
+def _pairs() -> frozenset[tuple[str, str]]:
+    import timm
+    import torchvision
+
+    ours = [("timm", name) for name in timm.list_models()]
+    return frozenset(ours + [("torchvision", name) for name in torchvision.models.list_models()])

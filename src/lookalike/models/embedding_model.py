@@ -1,0 +1,69 @@
+"""Backbone, neck and head as one model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from lookalike.types import ModelOutput
+
+
+class EmbeddingModel(nn.Module):
+    """Compute embeddings and, for training, logits.
+
+    Args:
+        backbone: ``[B, 3, H, W]`` to features ``[B, F]`` or ``[B, F, h, w]``.
+        neck: Features to embeddings ``[B, D]``; without one the features are the embedding.
+        head: ``(embeddings, labels)`` to logits ``[B, C]``.
+        head_feature_from: What the head reads: the ``neck`` or the ``backbone``.
+
+    Shape:
+        - images: ``[B, 3, H, W]``.
+        - labels: ``[B]``, needed by margin heads in training.
+        - output: see :data:`lookalike.types.ModelOutput`.
+
+    Example:
+        >>> import torch
+        >>> model = EmbeddingModel(nn.Flatten(), neck=nn.Linear(12, 4))
+        >>> sorted(model(torch.zeros(2, 3, 2, 2)))
+        ['backbone', 'features', 'neck']
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        neck: nn.Module | None = None,
+        head: nn.Module | None = None,
+        *,
+        head_feature_from: Literal["neck", "backbone"] = "neck",
+    ) -> None:
+        super().__init__()
+        self.backbone, self.neck, self.head = backbone, neck, head
+        self.head_feature_from = head_feature_from
+        self.freeze_statistics = False
+
+    def train(self, mode: bool = True) -> EmbeddingModel:
+        """Switch to training; with ``freeze_statistics`` the backbone's batch norms stay behind.
+
+        They then keep normalising with the running statistics of the pretrained weights, which
+        small batches of few identities would spoil.
+        """
+        super().train(mode)
+        if self.freeze_statistics:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> ModelOutput:
+        features = self.backbone(images)
+        output: ModelOutput = {"backbone": features}
+        embedding = features
+        if self.neck is not None:
+            embedding = output["neck"] = self.neck(features)
+        output["features"] = embedding
+        if self.head is not None:
+            source = features if self.head_feature_from == "backbone" else embedding
+            output["logits"] = self.head(source, labels)
+        return output

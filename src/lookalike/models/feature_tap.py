@@ -1,0 +1,205 @@
+"""Cut a backbone at any of its layers.
+
+Two ways. Where the model can be traced symbolically (torchvision's feature extraction), the graph
+up to the layer is kept: parallel branches that the layer does not need are gone, and functional
+steps such as ``flatten`` can be named too. Where it cannot, one forward pass is observed: the
+modules that ran before the layer stay, the rest is removed, and the forward pass ends at the
+layer. Both ways leave no unused parameter behind.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lookalike.errors import ConfigError, nearest
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What a backbone can be cut at.
+
+    Attributes:
+        modules: Names of submodules in the order they first ran, with the shape each returned.
+        nodes: Names of the traced graph's nodes; empty where tracing failed.
+    """
+
+    modules: dict[str, tuple[int, ...]]
+    nodes: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([*self.modules, *self.nodes]))
+
+
+class _Stop(Exception):  # noqa: N818 - control flow, never seen outside
+    def __init__(self, output: Tensor) -> None:
+        self.output = output
+
+
+class FeatureTap(nn.Module):
+    """Run a model up to one of its modules and return what that module returns.
+
+    Args:
+        model: The whole network; modules that do not run before the layer are removed.
+        layer: Dotted name of a submodule.
+        used: Names of the modules that run up to and including the layer.
+    """
+
+    def __init__(self, model: nn.Module, layer: str, used: Iterable[str]) -> None:
+        super().__init__()
+        _keep_only(model, set(used))
+        self.model, self.layer = model, layer
+        model.get_submodule(layer).register_forward_hook(_stop_here)
+
+    def forward(self, images: Tensor) -> Tensor:
+        try:
+            self.model(images)
+        except _Stop as stop:
+            return stop.output
+        raise AssertionError(f"the forward pass never reached '{self.layer}'")
+
+
+def _stop_here(module: nn.Module, inputs: Any, output: Tensor) -> None:
+    raise _Stop(output)
+
+
+def cut_backbone(
+    model: nn.Module,
+    candidates: Sequence[str],
+    *,
+    numbered: tuple[str, int] | None = None,
+    image_shape: Sequence[int] = (3, 224, 224),
+    wanted: str = "",
+) -> nn.Module:
+    """Return the part of ``model`` that computes a layer's output.
+
+    Args:
+        model: The whole network; parts of it are reused.
+        candidates: Layer names to try, best first. A name may be a module (``layer3.5``) or,
+            where the model can be traced, a functional step (``flatten``).
+        numbered: ``(class name, n)``: the n-th module of that class, if no candidate exists.
+        image_shape: ``[3, H, W]`` of the pass that is observed.
+        wanted: The name as the user wrote it, for messages.
+
+    Raises:
+        ConfigError: If no candidate names a layer; tells the nearest names.
+    """
+    layers = observe_layers(model, image_shape)
+    by_class = [numbered_layer(model, *numbered)] if numbered else []
+    for name in [*candidates, *(name for name in by_class if name)]:
+        if name in layers.nodes or (layers.nodes and _is_traced_module(name, layers.nodes)):
+            return _traced_cut(model, name)
+        if name in layers.modules:
+            return FeatureTap(model, name, _up_to(name, layers.modules))
+    wanted = wanted or candidates[0]
+    shown = [name for name in layers.modules if name.count(".") == 0]
+    raise ConfigError(
+        f"the backbone has no layer '{wanted}'.{nearest(wanted, layers.names)} Its top level: "
+        f"{', '.join(shown)}; every dotted name inside them works too."
+    )
+
+
+def observe_layers(model: nn.Module, image_shape: Sequence[int] = (3, 224, 224)) -> Layers:
+    """Run one forward pass and note which modules ran, in order, and what they returned."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    handles = []
+    for name, module in model.named_modules():
+        if name:
+
+            def note(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
+                if isinstance(output, Tensor):
+                    shapes.setdefault(name, tuple(output.shape))
+
+            handles.append(module.register_forward_hook(note))
+    training = model.training
+    try:
+        with torch.no_grad():
+            parameter = next(model.parameters(), torch.empty(0))
+            model.eval()(torch.zeros(1, *image_shape, device=parameter.device))
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    return Layers(shapes, _graph_nodes(model))
+
+
+def numbered_layer(model: nn.Module, class_name: str, number: int) -> str | None:
+    """Return the n-th module of a class, in the order they were made.
+
+    Example:
+        >>> numbered_layer(nn.Sequential(nn.ReLU(), nn.Flatten()), "Flatten", 0)
+        '1'
+    """
+    found = [name for name, m in model.named_modules() if type(m).__name__ == class_name]
+    return found[number] if number < len(found) else None
+
+
+def _graph_nodes(model: nn.Module) -> list[str]:
+    """Return the names the traced graph gives to its steps; nothing if it cannot be traced."""
+    from torchvision.models.feature_extraction import get_graph_node_names
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            train, evaluation = get_graph_node_names(model)
+    except Exception:  # noqa: BLE001 - tracing runs the model's own code, which may raise anything
+        return []
+    inputs = {train[0], evaluation[0]}
+    return [name for name in train if name in set(evaluation) and name not in inputs]
+
+
+def _is_traced_module(name: str, nodes: Sequence[str]) -> bool:
+    return any(node.startswith(f"{name}.") for node in nodes)
+
+
+def _traced_cut(model: nn.Module, name: str) -> nn.Module:
+    """Keep the graph up to a node; the node's value is returned as it is, not in a mapping."""
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        extractor = create_feature_extractor(model, {name: "features"})
+        for graph in (extractor.train_graph, extractor.eval_graph):
+            end = next(node for node in graph.nodes if node.op == "output")
+            end.args = (end.args[0]["features"],)
+        extractor.train(model.training)
+        extractor.recompile()
+    return extractor  # type: ignore[no-any-return]
+
+
+def _up_to(layer: str, modules: Iterable[str]) -> list[str]:
+    """Return the modules that began to run before the layer returned.
+
+    Hooks fire when a module returns, so a parent that is still running when the layer returns
+    comes later in the order; it is kept as the parent of something kept.
+    """
+    used = []
+    for name in modules:
+        used.append(name)
+        if name == layer:
+            break
+    return used
+
+
+def _keep_only(model: nn.Module, used: set[str]) -> None:
+    """Replace every module with parameters that is not used, nor around a used one, by Identity."""
+    for name, module in list(model.named_modules()):
+        inside = any(name == u or u.startswith(f"{name}.") for u in used)
+        below = any(name.startswith(f"{u}.") for u in used)
+        if not name or inside or below or not _exists(model, name):
+            continue
+        if any(True for _ in module.parameters()):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, nn.Identity())
+
+
+def _exists(model: nn.Module, name: str) -> bool:
+    """Tell whether a module is still there; a replaced parent takes its children along."""
+    return re.fullmatch(r"[\w.]+", name) is not None and name in dict(model.named_modules())

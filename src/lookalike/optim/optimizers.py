@@ -1,0 +1,66 @@
+"""Optimisers under their YAML names. Each takes parameter groups and its own arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Groups = list[dict[str, Any]]
+
+
+def momentum(groups: Groups, *, momentum: float, nesterov: bool = False) -> torch.optim.Optimizer:
+    """Build stochastic gradient descent with momentum; decay is added to the gradient.
+
+    Args:
+        groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
+        momentum: Share of the velocity that is kept.
+        nesterov: Look ahead along the velocity.
+    """
+    return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov)
+
+
+def sgd(groups: Groups) -> torch.optim.Optimizer:
+    """Build plain stochastic gradient descent.
+
+    Args:
+        groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
+    """
+    return torch.optim.SGD(groups, lr=0.0)
+
+
+def adam(
+    groups: Groups, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
+) -> torch.optim.Optimizer:
+    """Build Adam; decay is added to the gradient (Kingma and Ba, ICLR 2015, algorithm 1).
+
+    Args:
+        groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
+        beta1: Decay of the gradient's mean.
+        beta2: Decay of the squared gradient's mean.
+        epsilon: Added to the root.
+    """
+    return torch.optim.Adam(groups, lr=0.0, betas=(beta1, beta2), eps=epsilon)
+
+
+def adamw(
+    groups: Groups, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8
+) -> torch.optim.Optimizer:
+    """Build AdamW; decay acts on the weight itself (Loshchilov and Hutter, ICLR 2019).
+
+    Args:
+        groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
+        beta1: Decay of the gradient's mean.
+        beta2: Decay of the squared gradient's mean.
+        epsilon: Added to the root.
+    """
+    return torch.optim.AdamW(groups, lr=0.0, betas=(beta1, beta2), eps=epsilon)
+
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "Momentum": momentum,
+    "SGD": sgd,
+    "Adam": adam,
+    "AdamW": adamw,
+}

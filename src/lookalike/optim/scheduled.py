@@ -1,0 +1,75 @@
+"""An optimiser that knows its schedule, its clipping and its L1 decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from lookalike.optim.schedules import Schedule
+
+
+class ScheduledOptimizer:
+    """Step an optimiser with the learning rate its schedule says.
+
+    Args:
+        optimizer: Its groups may carry ``lr_multiplier`` and ``l1``.
+        schedule: Step number to learning rate.
+        name: For the log.
+        clip_norm: Largest norm of each parameter's gradient, one by one.
+        clip_global_norm: Largest norm of all gradients together.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        *,
+        name: str = "",
+        clip_norm: float | None = None,
+        clip_global_norm: float | None = None,
+    ) -> None:
+        self.optimizer, self.schedule, self.name = optimizer, schedule, name
+        self.clip_norm, self.clip_global_norm = clip_norm, clip_global_norm
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step, before the parameters' own multipliers."""
+        return self.schedule(step)
+
+    def step(self, step: int) -> None:
+        """Update the parameters from their gradients and clear the gradients.
+
+        Gradients are clipped first, then decayed.
+        """
+        self._clip()
+        rate = self.schedule(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_multiplier", 1.0)
+            if group.get("l1", 0.0):
+                _add_l1(group["params"], group["l1"])
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _clip(self) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if self.clip_norm is not None:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    norm = torch.linalg.vector_norm(parameter.grad)
+                    parameter.grad.mul_((self.clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0))
+        if self.clip_global_norm is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, self.clip_global_norm)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _add_l1(parameters: list[torch.nn.Parameter], coefficient: float) -> None:
+    for parameter in parameters:
+        if parameter.grad is not None:
+            parameter.grad.add_(parameter.detach().sign(), alpha=coefficient)

@@ -1,0 +1,11 @@
+"""The visitor's dialect: tables from PaddleClas's words to ours, plain dict to plain dict.
+
+Only the assembly room and the command line look in here. Without this room Lookalike works the
+same, with its native words only.
+"""
+
+from lookalike.paddleclas.irrelevant import drop_irrelevant
+from lookalike.paddleclas.layers import stop_layer_candidates
+from lookalike.paddleclas.words import Translation, translate_component
+
+__all__ = ["Translation", "drop_irrelevant", "stop_layer_candidates", "translate_component"]

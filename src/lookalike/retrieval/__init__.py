@@ -1,0 +1,26 @@
+"""Exact retrieval metrics from embeddings. Tensors in, numbers out: no models, no files."""
+
+from lookalike.retrieval.evaluate import RetrievalResult, evaluate_retrieval
+from lookalike.retrieval.metrics import (
+    MeanAveragePrecision,
+    MeanInverseNegativePenalty,
+    PrecisionAtK,
+    RecallAtK,
+    RetrievalMetric,
+)
+from lookalike.retrieval.neighbours import nearest_neighbours
+from lookalike.retrieval.ranks import RelevantRanks, rank_relevant, ranks_from_similarity
+
+__all__ = [
+    "MeanAveragePrecision",
+    "MeanInverseNegativePenalty",
+    "PrecisionAtK",
+    "RecallAtK",
+    "RelevantRanks",
+    "RetrievalMetric",
+    "RetrievalResult",
+    "evaluate_retrieval",
+    "nearest_neighbours",
+    "rank_relevant",
+    "ranks_from_similarity",
+]

@@ -1,0 +1,124 @@
+"""Two embedding tables to a set of metrics with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lookalike.errors import DataError
+from lookalike.retrieval.intervals import clustered_interval
+from lookalike.retrieval.metrics import RetrievalMetric, mean
+from lookalike.retrieval.ranks import l2_normalise, rank_relevant
+from lookalike.types import EmbeddingTable
+
+
+@dataclass(frozen=True)
+class RetrievalResult:
+    """What an evaluation found.
+
+    Attributes:
+        values: Metric to its mean over the answerable queries, in the order asked for.
+        intervals: Metric to its 95 % interval.
+        num_queries: Queries in the table.
+        num_answerable: Queries with a relevant item in the gallery.
+        num_gallery: Items in the gallery.
+        protocol: Which pairs were excluded, in words.
+    """
+
+    values: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    num_queries: int
+    num_answerable: int
+    num_gallery: int
+    protocol: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return metric names with their values, and the rest beside them, for JSON."""
+        return {
+            **self.values,
+            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+            "num_queries": self.num_queries,
+            "num_answerable": self.num_answerable,
+            "num_gallery": self.num_gallery,
+            "protocol": self.protocol,
+        }
+
+
+def evaluate_retrieval(
+    query: EmbeddingTable,
+    gallery: EmbeddingTable,
+    metrics: Sequence[RetrievalMetric],
+    *,
+    normalize: bool = True,
+    same_images: bool = False,
+) -> RetrievalResult:
+    """Score every query against the gallery.
+
+    Args:
+        query: The queries; its cameras, if any, exclude items of the same label and camera.
+        gallery: What is searched.
+        metrics: At least one.
+        normalize: Compare by cosine; False compares by inner product.
+        same_images: Ids in both tables name the same images, so a query's own id is excluded.
+
+    Raises:
+        DataError: If the tables do not fit each other or no query can be answered.
+    """
+    if query.embeddings.shape[1] != gallery.embeddings.shape[1]:
+        raise DataError(
+            f"query embeddings have {query.embeddings.shape[1]} numbers, gallery embeddings "
+            f"{gallery.embeddings.shape[1]}; they come from different models."
+        )
+    if query.cameras is not None and gallery.cameras is None:
+        raise DataError(
+            "the query list has a camera column and the gallery list has none; give both a third "
+            "column, or neither."
+        )
+    use_cameras = query.cameras is not None
+    ids = _numbered(query.ids, gallery.ids) if same_images else (None, None)
+    ranks = rank_relevant(
+        l2_normalise(query.embeddings) if normalize else query.embeddings.float(),
+        l2_normalise(gallery.embeddings) if normalize else gallery.embeddings.float(),
+        query.labels,
+        gallery.labels,
+        query_cameras=query.cameras if use_cameras else None,
+        gallery_cameras=gallery.cameras if use_cameras else None,
+        query_ids=ids[0],
+        gallery_ids=ids[1],
+    )
+    values: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    for metric in metrics:
+        for name, per_query in metric.per_query(ranks).items():
+            values[name] = mean(per_query)
+            intervals[name] = clustered_interval(per_query, query.labels)
+    return RetrievalResult(
+        values,
+        intervals,
+        num_queries=len(query),
+        num_answerable=int((ranks.counts > 0).sum()),
+        num_gallery=len(gallery),
+        protocol=_protocol(use_cameras, same_images),
+    )
+
+
+def _numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Give the same number to the same id."""
+    number = {name: index for index, name in enumerate(dict.fromkeys([*gallery, *query]))}
+    return (
+        torch.tensor([number[name] for name in query]),
+        torch.tensor([number[name] for name in gallery]),
+    )
+
+
+def _protocol(use_cameras: bool, same_images: bool) -> str:
+    parts = []
+    if use_cameras:
+        parts.append("items with the query's label and camera are removed")
+    if same_images:
+        parts.append("the query's own image is removed")
+    return "; ".join(parts) or "the whole gallery is ranked"

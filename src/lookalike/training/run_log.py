@@ -1,0 +1,119 @@
+"""What a run tells: lines for people, records for machines, a bar for the impatient."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Tracker(Protocol):
+    """Takes scalars for a dashboard."""
+
+    def add_scalar(self, tag: str, value: float, step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class RunLog:
+    """Writes ``<folder>/<name>.log`` and ``metrics.jsonl``, and shows lines and bars.
+
+    Args:
+        folder: The run folder; None writes no files.
+        name: ``train``, ``eval``, ...
+        tracker: Dashboard, if one is wanted; when it fails, the run goes on without it.
+        quiet: Show nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        name: str = "train",
+        *,
+        tracker: Tracker | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self.console = Console(file=sys.stdout, quiet=quiet, highlight=False, soft_wrap=True)
+        self.tracker = tracker
+        self._text = self._records = None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._text = open(folder / f"{name}.log", "a", encoding="utf-8")  # noqa: SIM115
+            self._records = open(folder / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+
+    def line(self, text: str) -> None:
+        """Show a line and append it, with the time, to the log file."""
+        stamp = time.strftime("[%Y/%m/%d %H:%M:%S]")
+        self.console.print(f"{stamp} {text}", markup=False)
+        if self._text is not None:
+            self._text.write(f"{stamp} lookalike INFO: {text}\n")
+            self._text.flush()
+
+    def record(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Append one JSON object to ``metrics.jsonl`` and pass its numbers to the dashboard."""
+        if self._records is not None:
+            self._records.write(json.dumps({"kind": kind, **values}) + "\n")
+            self._records.flush()
+        if self.tracker is not None:
+            self._track(kind, values)
+
+    def _track(self, kind: str, values: Mapping[str, Any]) -> None:
+        try:
+            for key, value in values.items():
+                if isinstance(value, int | float) and key != "step" and self.tracker is not None:
+                    self.tracker.add_scalar(f"{kind}/{key}", float(value), int(values["step"]))
+        except Exception as error:  # noqa: BLE001 - a dashboard must never end a training run
+            self.tracker = None
+            self.line(f"The dashboard failed and is left out from now on: {error}")
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Bar]:
+        """Show a progress bar with the remaining time while on a terminal."""
+        if not self.console.is_terminal or self.console.quiet:
+            yield Bar(None, None)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            yield Bar(progress, progress.add_task(what, total=total))
+
+    def close(self) -> None:
+        """Close the files and the dashboard."""
+        for file in (self._text, self._records):
+            if file is not None:
+                file.close()
+        if self.tracker is not None:
+            self.tracker.close()
+
+
+class Bar:
+    """A progress bar, or nothing where there is no terminal."""
+
+    def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
+        self.progress, self.task = progress, task
+
+    def advance(self, steps: int = 1) -> None:
+        """Move on."""
+        if self.progress is not None and self.task is not None:
+            self.progress.advance(self.task, steps)

@@ -1,0 +1,152 @@
+"""The nouns that more than one room shares. No behaviour beyond their own data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ModelOutput = dict[str, Any]
+"""What a model returns, by name.
+
+``backbone`` is the tapped layer, ``neck`` the neck's output if there is one, ``features`` the
+embedding ``[B, D]``, ``logits`` the head's output ``[B, C]`` if there is a head. A model made of
+several (distillation) maps each model's name to such a dictionary.
+"""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a data set, decoded and transformed.
+
+    Attributes:
+        image: ``[3, H, W]`` float32.
+        label: Class or identity, from 0.
+        camera: Third column of the list file, -1 if there is none. A camera, a view, or an id
+            that is unique to the image; retrieval never counts a pair that shares both label
+            and camera.
+        index: Position in the data set; ``dataset.paths[index]`` is the file.
+    """
+
+    image: Tensor
+    label: int
+    camera: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples: images ``[B, 3, H, W]``; labels, cameras and indices ``[B]`` int64."""
+
+    images: Tensor
+    labels: Tensor
+    cameras: Tensor
+    indices: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Copy images and labels to a device; cameras and indices stay where they are."""
+        return Batch(
+            self.images.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.cameras,
+            self.indices,
+        )
+
+    def pin_memory(self) -> Batch:
+        """Move to page-locked memory; the data loader calls this when it feeds a GPU."""
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(), self.cameras, self.indices)
+
+
+@dataclass(frozen=True)
+class EmbeddingTable:
+    """Embeddings of a set of images, on the CPU.
+
+    Attributes:
+        embeddings: ``[N, D]`` float32.
+        labels: ``[N]`` int64.
+        ids: N names, one per image: its path in the list file.
+        cameras: ``[N]`` int64, or None where the data has none.
+        fingerprint: Tells which weights made the table.
+    """
+
+    embeddings: Tensor
+    labels: Tensor
+    ids: list[str]
+    cameras: Tensor | None = None
+    fingerprint: str = ""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as ``.npz``."""
+        arrays: dict[str, Any] = {
+            "embeddings": self.embeddings.numpy(),
+            "labels": self.labels.numpy(),
+            "ids": np.array(self.ids, dtype=np.str_),
+            "fingerprint": np.array(self.fingerprint),
+        }
+        if self.cameras is not None:
+            arrays["cameras"] = self.cameras.numpy()
+        np.savez(path, **arrays)
+
+    @staticmethod
+    def load(path: str | Path) -> EmbeddingTable:
+        """Read a table that :meth:`save` wrote; never unpickles anything."""
+        with np.load(path, allow_pickle=False) as arrays:
+            cameras = torch.from_numpy(arrays["cameras"]) if "cameras" in arrays else None
+            return EmbeddingTable(
+                embeddings=torch.from_numpy(arrays["embeddings"]),
+                labels=torch.from_numpy(arrays["labels"]),
+                ids=[str(name) for name in arrays["ids"]],
+                cameras=cameras,
+                fingerprint=str(arrays["fingerprint"]) if "fingerprint" in arrays else "",
+            )
+
+
+@dataclass(frozen=True)
+class ParamRule:
+    """How the optimiser treats one parameter differently from the others.
+
+    A module states such rules in an attribute ``param_rules: dict[str, ParamRule]``, keyed by the
+    parameter's name inside that module.
+
+    Attributes:
+        lr_multiplier: Factor on the learning rate.
+        weight_decay: Coefficient that replaces the run's own; None keeps it.
+        decay_kind: ``L1`` or ``L2``, for ``weight_decay``.
+    """
+
+    lr_multiplier: float = 1.0
+    weight_decay: float | None = None
+    decay_kind: str = "L2"
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """What training needs of a data set."""
+
+    labels: Sequence[int]
+    cameras: Sequence[int] | None
+    paths: Sequence[str]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class BatchSampler(Protocol):
+    """Plans the batches of one pass over the data, as lists of data-set indices.
+
+    ``plan(epoch)`` depends on nothing but the sampler's arguments and ``epoch``, so a run can be
+    resumed at any batch. ``len()`` is the number of optimiser steps that make an epoch.
+    """
+
+    def __len__(self) -> int: ...
+
+    def plan(self, epoch: int) -> Iterator[list[int]]: ...
