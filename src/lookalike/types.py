@@ -131,9 +131,14 @@ class ParamRule:
 class ImageSource(Protocol):
     """What training needs of a data set."""
 
-    labels: Sequence[int]
-    cameras: Sequence[int] | None
-    paths: Sequence[str]
+    @property
+    def labels(self) -> Sequence[int]: ...
+
+    @property
+    def cameras(self) -> Sequence[int] | None: ...
+
+    @property
+    def paths(self) -> Sequence[str]: ...
 
     def __len__(self) -> int: ...
 

@@ -25,7 +25,6 @@ class Ready:
         target: Class or function.
         args: Converted arguments.
         signature: What ``target`` takes.
-        notes: Arguments that have no effect, with the reason.
     """
 
     kind: str
@@ -33,7 +32,6 @@ class Ready:
     target: Callable[..., Any]
     args: dict[str, Any]
     signature: Signature
-    notes: list[str]
 
     def make(self, **runtime: Any) -> Any:
         """Call the target; a refusal of a value becomes a ConfigError that names the component."""
@@ -79,7 +77,7 @@ def prepare(
     converted, problems = check_arguments(
         signature, translated.args, runtime=runtime, their_words=translated.their_words
     )
-    return Ready(kind, name, target, converted, signature, translated.notes), problems
+    return Ready(kind, name, target, converted, signature), problems
 
 
 def find(kind: str, name: str, allow_import: Sequence[str] = ()) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from lookalike.config.overrides import apply_overrides
 from lookalike.config.read import KeyPath
 from lookalike.config.schema import OptimizerSpec, SamplerSpec
 from lookalike.errors import ConfigError, Problem
-from lookalike.paddleclas import drop_irrelevant
+from lookalike.paddleclas import drop_ignored, drop_irrelevant
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ def _check(
 ) -> tuple[list[tuple[KeyPath, str]], list[str]]:
     if not isinstance(place.name, str):
         return [], []
-    ready, problems = prepare_part(place.kind, place.name, place.args, allow_import)
+    _, problems = prepare_part(place.kind, place.name, place.args, allow_import)
     located = []
     for key, text in problems:
         steps = tuple(int(step) if step.isdigit() else step for step in key.split(".") if step)
         located.append(((*place.path, *steps), text))
-    return located, ready.notes if ready else []
+    return located, drop_ignored(place.kind, place.name, place.args)[1]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from lookalike.data.transforms import Pipeline
 from lookalike.errors import ConfigError, Problem
 from lookalike.losses import WeightedSum
 from lookalike.optim import Schedule, ScheduledOptimizer, parameter_groups
+from lookalike.paddleclas import drop_ignored
 
 Problems = list[tuple[str, str]]
 
@@ -46,6 +47,7 @@ def prepare_part(
     kind: str, name: str, args: Mapping[str, Any], allow_import: Sequence[str] = ()
 ) -> tuple[Ready | None, Problems]:
     """Find a component and check all that the YAML says of it."""
+    args, _ = drop_ignored(kind, name, args)
     beside = BESIDE.get(kind, ())
     own = {key: value for key, value in args.items() if key not in beside}
     problems: Problems = []
@@ -83,7 +85,7 @@ def _find(
 
     words = {"class_num": "num_classes"}
     own = {"name": name, **{words.get(key, key): value for key, value in args.items()}}
-    return Ready(kind, name, library_backbone, own, signature_of(library_backbone), []), []
+    return Ready(kind, name, library_backbone, own, signature_of(library_backbone)), []
 
 
 def _unknown_backbone(
@@ -182,9 +184,9 @@ def make_gear(
 ) -> tuple[nn.Module, DataInit | None]:
     """Build a neck or head; return with it the initialiser that waits for the data, if any."""
     ready = require(kind, spec, allow_import)
+    given, _ = drop_ignored(kind, spec.name, spec.args)
     attrs: dict[str, ParamAttr] = {
-        which: read_param_attr(kind, spec.args.get(f"{which}_attr"))[0]
-        for which in ("weight", "bias")
+        which: read_param_attr(kind, given.get(f"{which}_attr"))[0] for which in ("weight", "bias")
     }
     more = {} if attrs["bias"].exists else {"bias": False}
     module: nn.Module = ready.make(**more)

@@ -29,7 +29,7 @@ def resolved_yaml(run: Run) -> str:
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[attr-defined]
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 100
     yaml.dump(data, stream)
     return "\n".join(header) + "\n" + stream.getvalue()

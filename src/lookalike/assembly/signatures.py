@@ -36,7 +36,7 @@ class Signature:
 
 def signature_of(target: Callable[..., Any]) -> Signature:
     """Read the signature of a class or function; ``**kwargs: Unpack[T]`` counts as T's keys."""
-    call = target.__init__ if inspect.isclass(target) else target  # type: ignore[misc]
+    call = target.__init__ if inspect.isclass(target) else target
     hints = _hints(call)
     taken: dict[str, Any] = {}
     required: list[str] = []

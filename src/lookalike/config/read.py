@@ -214,9 +214,10 @@ class _Reader:
             value = self._sequence(path, depth)
         else:
             value = self._mapping(path, depth)
-        if event.anchor is not None:
-            self.anchors[event.anchor] = value
-            self.sizes[event.anchor] = self.num_nodes - before + 1
+        anchor: str | None = getattr(event, "anchor", None)
+        if anchor is not None:
+            self.anchors[anchor] = value
+            self.sizes[anchor] = self.num_nodes - before + 1
         return value
 
     def _sequence(self, path: KeyPath, depth: int) -> list[Any]:

@@ -22,7 +22,7 @@ from lookalike.errors import DataError
 RGBImage = NDArray[np.uint8]
 Alpha = Literal["drop", "white"]
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256_000_000
 

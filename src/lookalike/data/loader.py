@@ -92,8 +92,9 @@ def make_loader(
     pin_memory: bool = False,
 ) -> DataLoader[Batch]:
     """Return a loader over one plan of the sampler, for evaluation: each image as planned, once."""
+    images: Any = _Seeded(dataset)
     return DataLoader(
-        _Seeded(dataset),
+        images,
         batch_sampler=[[(i, mix(i)) for i in batch] for batch in sampler.plan(0)],
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,

@@ -58,9 +58,10 @@ def embed(
     order = torch.cat(indices)
     table = torch.empty(len(dataset), rows[0].shape[1])
     table[order] = torch.cat(rows)
-    if len(order.unique()) != len(dataset):
+    num_read = len(torch.unique(order))
+    if num_read != len(dataset):
         raise DataError(
-            f"only {len(order.unique())} of {len(dataset)} images were read; set drop_last: False "
+            f"only {num_read} of {len(dataset)} images were read; set drop_last: False "
             "for the evaluation."
         )
     return EmbeddingTable(

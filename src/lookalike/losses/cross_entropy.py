@@ -24,8 +24,8 @@ class CrossEntropy(nn.Module):
 
     Shape:
         - logits: ``[B, C]``.
-        - labels: ``[B]`` or ``[B, 1]`` int64; or ``[B, C]`` float, a distribution whose softmax is
-          the target.
+        - labels: ``[B]`` or ``[B, 1]`` int64; or ``[B, C]`` float: the softmax of this is the
+          target, or, with label smoothing, this itself.
 
     Example:
         >>> import torch
@@ -48,7 +48,9 @@ class CrossEntropy(nn.Module):
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         logits = read(output, "logits", "CELoss").float()
         soft = labels.ndim == 2 and labels.shape[1] == logits.shape[1] > 1
-        target = F.softmax(labels.float(), dim=1) if soft else labels.reshape(-1)
+        target = labels.reshape(-1)
+        if soft:
+            target = labels.float() if self.label_smoothing else F.softmax(labels.float(), dim=1)
         return F.cross_entropy(
             logits, target, label_smoothing=self.label_smoothing, reduction=self.reduction
         )

@@ -35,7 +35,7 @@ def lda(
         ValueError: If there are fewer than two classes, or size exceeds F.
     """
     features = features.double()
-    _, cls = labels.unique(return_inverse=True)
+    _, cls = torch.unique(labels, return_inverse=True)
     num_classes = int(cls.max()) + 1
     width = features.shape[1]
     if num_classes < 2 or size > width:

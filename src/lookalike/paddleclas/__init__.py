@@ -6,6 +6,12 @@ same, with its native words only.
 
 from lookalike.paddleclas.irrelevant import drop_irrelevant
 from lookalike.paddleclas.layers import stop_layer_candidates
-from lookalike.paddleclas.words import Translation, translate_component
+from lookalike.paddleclas.words import Translation, drop_ignored, translate_component
 
-__all__ = ["Translation", "drop_irrelevant", "stop_layer_candidates", "translate_component"]
+__all__ = [
+    "Translation",
+    "drop_ignored",
+    "drop_irrelevant",
+    "stop_layer_candidates",
+    "translate_component",
+]

@@ -33,6 +33,9 @@ _UNSHUFFLED = {"shuffle": "identity sampling is always shuffled"}
 WORDS: dict[str, dict[str, Row]] = {
     "neck": {
         "FC": Row("LinearNeck", {"embedding_size": "in_features", "class_num": "out_features"}),
+        "VehicleNeck": Row(
+            ignored={"bias_attr": "the reference gives the bias weight_attr's; write bias: False"}
+        ),
     },
     "head": {
         "FC": Row("LinearHead", _CLASSES),
@@ -107,13 +110,24 @@ class Translation:
         name: Our name.
         args: Our argument names.
         their_words: Our argument to the word the file used.
-        notes: Arguments that were dropped, with the reason.
     """
 
     name: str
     args: dict[str, Any]
     their_words: dict[str, str]
-    notes: list[str]
+
+
+def drop_ignored(kind: str, name: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the arguments without those that mean nothing here, and a note for each of these.
+
+    Example:
+        >>> drop_ignored("sampler", "DistributedRandomIdentitySampler", {"shuffle": True})
+        ({}, ["'shuffle' is not used by DistributedRandomIdentitySampler: identity sampling is \
+always shuffled."])
+    """
+    ignored = WORDS.get(kind, {}).get(name, Row()).ignored
+    notes = [f"'{k}' is not used by {name}: {ignored[k]}." for k in args if k in ignored]
+    return {key: value for key, value in args.items() if key not in ignored}, notes
 
 
 def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Translation:
@@ -127,11 +141,7 @@ def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Transl
     row = WORDS.get(kind, {}).get(name, Row())
     ours: dict[str, Any] = {}
     their_words: dict[str, str] = {}
-    notes: list[str] = []
     for key, value in args.items():
-        if key in row.ignored:
-            notes.append(f"'{key}' is not used by {name}: {row.ignored[key]}.")
-            continue
         word = row.words.get(key, key)
         if word in ours:
             # both words given: leave theirs in place, the signature check names it as unknown
@@ -139,7 +149,7 @@ def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Transl
         ours[word] = row.values.get(word, {}).get(value, value) if row.values else value
         if word != key:
             their_words[word] = key
-    return Translation(row.name or name, ours, their_words, notes)
+    return Translation(row.name or name, ours, their_words)
 
 
 def their_names(kind: str) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -24,12 +25,11 @@ def clustered_interval(
         seed: Of the resampling.
 
     Example:
-        >>> import torch
         >>> clustered_interval(torch.ones(6), torch.tensor([0, 0, 1, 1, 2, 2]))
         (1.0, 1.0)
     """
     counted = ~values.isnan()
-    _, cluster = labels[counted].unique(return_inverse=True)
+    _, cluster = torch.unique(labels[counted], return_inverse=True)
     number = int(cluster.max()) + 1 if len(cluster) else 0
     if number == 0:
         return float("nan"), float("nan")

@@ -1,6 +1,6 @@
 """Retrieval metrics as functions of the ranks of the relevant items.
 
-Each metric gives one value per query; its mean is over the queries that have a relevant item.
+Each metric gives one value per query, NaN where a query without a relevant item does not count.
 """
 
 from __future__ import annotations
@@ -136,9 +136,10 @@ class MeanInverseNegativePenalty(_Callable):
 
 
 class PrecisionAtK(_Callable):
-    """Mean over the queries of the relevant share of their first k results.
+    """Mean over all queries of the relevant share of their first k results.
 
-    The denominator is k, also where fewer than k items are relevant.
+    The denominator is k, also where fewer than k items are relevant; a query without a relevant
+    item counts as 0, which it is.
 
     Args:
         k: Cut-off ranks.
@@ -159,7 +160,7 @@ class PrecisionAtK(_Callable):
         for k in self.ks:
             hits = torch.zeros(len(ranks.counts), dtype=torch.float64)
             hits.index_add_(0, ranks.query, (ranks.ranks <= k).double())
-            values[f"precision@{k}"] = torch.where(ranks.counts > 0, hits / k, torch.nan)
+            values[f"precision@{k}"] = hits / k
         return values
 
 

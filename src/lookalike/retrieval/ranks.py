@@ -139,7 +139,7 @@ def _check(embeddings: Tensor, what: str) -> None:
 def _blocks(counts: Tensor, num_gallery: int, elements: int) -> Iterator[Tensor]:
     """Cut the queries into blocks of like numbers of relevant items."""
     size = max(1, elements // max(1, num_gallery))
-    yield from torch.argsort(counts, stable=True).split(size)
+    yield from torch.split(torch.argsort(counts, stable=True), size)
 
 
 @dataclass(frozen=True)

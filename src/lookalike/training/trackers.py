@@ -41,7 +41,8 @@ def open_tracker(
         raise SetupError(
             "Global.use_tensorboard needs the package: pip install 'lookalike[tensorboard]'"
         ) from error
-    return SummaryWriter(log_dir=str(folder / "tensorboard"))  # type: ignore[no-untyped-call, no-any-return]
+    writer: Tracker = SummaryWriter(log_dir=str(folder / "tensorboard"))
+    return writer
 
 
 class _VisualDL:

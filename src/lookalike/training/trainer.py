@@ -312,7 +312,13 @@ def random_state() -> dict[str, Any]:
     version, internal, next_gauss = random.getstate()
     state = {
         "torch": torch.get_rng_state(),
-        "numpy": [str(name), torch.tensor(keys.astype(np.int64)), position, has_gauss, gauss],
+        "numpy": [
+            str(name),
+            torch.tensor(np.asarray(keys).astype(np.int64)),
+            position,
+            has_gauss,
+            gauss,
+        ],
         "python": [version, list(internal), next_gauss],
     }
     if torch.cuda.is_available():

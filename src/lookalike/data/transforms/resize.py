@@ -109,7 +109,8 @@ def resize_like_cv2(
     if interpolation == "nearest":
         rows = np.minimum(np.arange(size[1]) * height // size[1], height - 1)
         columns = np.minimum(np.arange(size[0]) * width // size[0], width - 1)
-        return image[rows[:, None], columns]
+        nearest: NDArray[np.uint8] = image[rows[:, None], columns]
+        return nearest
     left, right, weight_left, weight_right = _two_taps(width, size[0])
     above, below, weight_above, weight_below = _two_taps(height, size[1])
     rows, place = np.unique(np.concatenate([above, below]), return_inverse=True)
@@ -120,7 +121,8 @@ def resize_like_cv2(
     mixed = ((weight_above[:, None, None] * high) >> 16) + (
         (weight_below[:, None, None] * low) >> 16
     )
-    return np.clip((mixed + 2) >> 2, 0, 255).astype(np.uint8)
+    resized: NDArray[np.uint8] = np.clip((mixed + 2) >> 2, 0, 255).astype(np.uint8)
+    return resized
 
 
 @lru_cache(maxsize=512)

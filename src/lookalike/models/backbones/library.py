@@ -51,7 +51,7 @@ def _make(library: str, name: str, kwargs: dict[str, Any]) -> nn.Module:
     if library == "timm":
         import timm
 
-        return timm.create_model(name, pretrained=False, **kwargs)  # type: ignore[no-any-return]
+        return timm.create_model(name, pretrained=False, **kwargs)
     import torchvision
 
     return torchvision.models.get_model(name, weights=None, **kwargs)  # type: ignore[no-any-return]

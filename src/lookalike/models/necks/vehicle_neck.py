@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from lookalike.models.initialise import reference_conv
@@ -40,7 +42,7 @@ class VehicleNeck(nn.Module):
         padding: int = 0,
         dilation: int = 1,
         groups: int = 1,
-        padding_mode: str = "zeros",
+        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
         *,
         bias: bool = True,
     ) -> None:
