@@ -61,7 +61,7 @@ Arch:
     name: avg_pool
   Neck:
     name: VehicleNeck
-    in_channels: 192
+    in_channels: 96
     out_channels: 16
   Head:
     name: ArcMargin

@@ -18,8 +18,8 @@ from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.embedding_model import EmbeddingModel
 from lookalike.models.feature_tap import cut_backbone
+from lookalike.models.weight_packages import PACKAGES
 from lookalike.models.weights import (
-    PACKAGES,
     LoadReport,
     find_pretrained,
     load_state,
@@ -122,14 +122,14 @@ def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadRepor
             raise no_weights(name, f"'{pretrained}' is an address, and nothing is downloaded")
         source, state = pretrained, read_weights(pretrained)
     elif (found := find_pretrained(name)) is not None:
-        source, state = str(found), read_weights(found)
+        source, state = _short(str(found)), read_weights(found)
+        if name in PACKAGES and found == PACKAGES[name].path():
+            state = PACKAGES[name].read(state)
     else:
         source, state = _download(name)
     # a classifier of another width is a declared difference: class_num says so
     classifier = classifier_prefixes(module)
-    return load_state(
-        module, state, source=_short(source), allow_missing=[f"{p}.*" for p in classifier]
-    )
+    return load_state(module, state, source=source, allow_missing=[f"{p}.*" for p in classifier])
 
 
 def classifier_prefixes(module: nn.Module) -> list[str]:
@@ -172,9 +172,9 @@ def _download(name: str) -> tuple[str, dict[str, Tensor]]:
 
 def _short(source: str) -> str:
     """Name an installed package instead of a path inside its environment."""
-    for package, file in PACKAGES.values():
-        if source.endswith(file):
-            return f"package {package} ({Path(file).name})"
+    for entry in PACKAGES.values():
+        if source.endswith(entry.file):
+            return f"package {entry.package} ({Path(entry.file).name})"
     return source
 
 

