@@ -131,7 +131,7 @@ Metric:
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A folder with six labels of four small images, its list, and ``run.yaml`` that trains on it."""
+    """Six labels of four small images in a folder, their list, and a ``run.yaml``."""
     rows = make_images(tmp_path)
     write_list(tmp_path / "train.txt", rows)
     (tmp_path / "run.yaml").write_text(TINY_YAML.format(root=tmp_path))
