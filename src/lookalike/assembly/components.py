@@ -9,10 +9,9 @@ from importlib import metadata
 from typing import Any
 
 from lookalike.assembly.catalog import CATALOG, ENTRY_POINTS, PREFIXES
+from lookalike.assembly.dialect import their_names, translate_component
 from lookalike.assembly.signatures import Signature, check_arguments, signature_of
 from lookalike.errors import ConfigError, Problem, nearest
-from lookalike.paddleclas import translate_component
-from lookalike.paddleclas.words import WORDS
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def find(kind: str, name: str, allow_import: Sequence[str] = ()) -> Callable[...
     if path := _entry_points(kind).get(name):
         _require_allowed(kind, name, path, allow_import)
         return load_path(path)
-    known = sorted({*rows, *WORDS.get(kind, {})})
+    known = sorted({*rows, *(word for words in their_names(kind).values() for word in words)})
     raise ConfigError(
         f"no {kind} is called '{name}'.{nearest(name, known)} Known: {', '.join(known)}; or give "
         "an import path 'module:name' with --allow-import module."

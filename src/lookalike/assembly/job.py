@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import platform
-import random
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
+from lookalike.assembly.facts import facts
+from lookalike.assembly.initial_fit import fit_to_images
 from lookalike.assembly.load import Run
+from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
 from lookalike.assembly.model import BuiltModel, build_model
 from lookalike.assembly.parts import (
     make_dataset,
@@ -30,15 +25,11 @@ from lookalike.assembly.parts import (
     transforms_of,
 )
 from lookalike.config.schema import SplitSection
-from lookalike.data import EndlessBatches, ImageDataset, SequenceSampler, make_loader
-from lookalike.errors import ConfigError, DataError, Problem, SetupError
-from lookalike.inference import embed
-from lookalike.models.fit_to_data import class_means, lda
+from lookalike.data import EndlessBatches, ImageDataset
+from lookalike.errors import ConfigError, DataError, Problem
 from lookalike.models.weights import load_state, read_weights
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog, Trainer
-
-_PACKAGES = ("lookalike", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 
 
 @dataclass
@@ -116,7 +107,7 @@ def build_job(
         notes.append(str(load_state(built.model, read_weights(source), source=source)))
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     job = Job(run, built, device, notes=notes)
-    workers = _worker_limit(notes)
+    workers = worker_limit(notes)
     if training:
         assert config.DataLoader.Train is not None
         _add_training_data(job, config.DataLoader.Train, workers)
@@ -167,7 +158,7 @@ def make_trainer(job: Job, log: RunLog) -> Trainer:
         eval_from=settings.start_eval_epoch,
         eval_first=settings.eval_before_train,
         save_every=settings.save_interval,
-        facts=facts_of(job),
+        facts=facts(seed_of(run), _splits(job)),
         names=job.train.paths,
     )
 
@@ -256,165 +247,31 @@ def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | 
 
 
 def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
-    """Return a function that fits the initial weights to the training images, if any ask for it."""
-    if not job.built.data_inits:
-        return None
-
-    def fit() -> None:
-        assert job.train is not None
-        model = job.built.model
-        log.line("Fitting the initial weights to the training images ...")
-        features = _training_features(job, log)
-        labels = torch.tensor(job.train.labels)
-        embeddings = features
-        for init in job.built.data_inits:
-            if init.kind == "neck":
-                assert model.neck is not None
-                weight, bias = lda(features, labels, model.neck.out_features, **init.args)  # type: ignore[arg-type]
-                _fill(model.neck, weight, bias)
-        if model.neck is not None:
-            with torch.no_grad():
-                embeddings = model.neck.cpu()(features)
-            model.neck.to(job.device)
-        for init in job.built.data_inits:
-            if init.kind == "head":
-                assert model.head is not None
-                means = class_means(embeddings, labels, model.head.num_classes)  # type: ignore[arg-type]
-                _fill(model.head, means, None)
-
-    return fit
-
-
-def _training_features(job: Job, log: RunLog) -> Tensor:
-    """Compute the backbone's features of the training images, without augmentation."""
-    assert job.train is not None
+    """Return what fits the initial weights to the training images, if any ask for it."""
+    assert job.train is not None and job.batches is not None
+    evaluated = job.run.config.DataLoader.Eval
     transforms = job.train.transforms
-    section = job.run.config.DataLoader.Eval
-    if section is not None:
-        split = section.single or section.Query
+    if evaluated is not None:
+        split = evaluated.single or evaluated.Query
         assert split is not None
         transforms = transforms_of(split.dataset, job.run.allow_import)
-    plain = ImageDataset(
-        job.train.image_root, job.train.images, transforms=transforms, source=job.train.source
-    )
-    assert job.batches is not None
-    batches = make_loader(
-        plain,
-        SequenceSampler(plain.labels, batch_size=64),
+    return fit_to_images(
+        job.built,
+        job.train,
+        transforms,
+        device=job.device,
         num_workers=job.batches.num_workers,
+        log=log,
     )
-    with log.bar("features", len(plain)) as bar:
-        table = embed(
-            job.model,
-            batches,
-            plain,
-            device=job.device,
-            feature_from="backbone",
-            advance=bar.advance,
-        )
-    return table.embeddings
 
 
-def _fill(module: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            last = name.rpartition(".")[2]
-            if last == "weight":
-                parameter.copy_(weight.reshape(parameter.shape))
-            elif last == "bias":
-                parameter.zero_() if bias is None else parameter.copy_(bias)
+def _splits(job: Job) -> dict[str, ImageDataset]:
+    splits = {} if job.train is None else {"Train": job.train}
+    if job.evaluation is not None:
+        splits |= {split.name: split.dataset for split in job.evaluation.splits}
+    return splits
 
 
 def seed_of(run: Run) -> int:
     """Return the run's seed; 0 where none is given, so that a run can always be repeated."""
     return run.config.Global.seed or 0
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the global random generators."""
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002
-    torch.manual_seed(seed)
-
-
-def choose_device(name: str, *, strict: bool, notes: list[str]) -> torch.device:
-    """Return the device a YAML means, or the CPU with a note where it is not there.
-
-    Raises:
-        SetupError: If it is not there and ``strict`` is set.
-    """
-    kind, _, index = name.partition(":")
-    wanted = {"gpu": "cuda", "intel_gpu": "xpu"}.get(kind, kind)
-    if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
-    }
-    if available.get(wanted, False):
-        return torch.device(f"{wanted}:{index}" if index else wanted)
-    if strict:
-        raise SetupError(f"Global.device is '{name}', which this machine does not have.")
-    notes.append(f"Global.device is '{name}', which this machine does not have: using the CPU.")
-    return torch.device("cpu")
-
-
-def _worker_limit(notes: list[str]) -> Callable[[int], int]:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-    def limit(asked: int) -> int:
-        if asked > cpus:
-            note = f"num_workers: {asked} is more than this machine's {cpus} cores; using {cpus}."
-            if note not in notes:
-                notes.append(note)
-        return min(asked, cpus)
-
-    return limit
-
-
-def facts_of(job: Job) -> dict[str, Any]:
-    """Return what a checkpoint's manifest tells of the run it comes from."""
-    splits: dict[str, ImageDataset] = {}
-    if job.train is not None:
-        splits["Train"] = job.train
-    if job.evaluation is not None:
-        splits |= {split.name: split.dataset for split in job.evaluation.splits}
-    return {
-        "seed": seed_of(job.run),
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "data": {name: _data_hash(dataset) for name, dataset in splits.items()},
-    }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions a result depends on."""
-    found = {"python": sys.version.split()[0], "platform": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "unknown"
-    return found
-
-
-def git_commit() -> str | None:
-    """Return the commit of the folder the run was started in, if it is a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _data_hash(dataset: ImageDataset) -> dict[str, Any]:
-    """Return a hash of the list: which images, with which labels, in which order."""
-    digest = hashlib.sha256()
-    cameras: Sequence[int] = dataset.cameras or [-1] * len(dataset)
-    for path, label, camera in zip(dataset.paths, dataset.labels, cameras, strict=True):
-        digest.update(f"{path}\t{label}\t{camera}\n".encode())
-    return {"images": len(dataset), "list_sha256": digest.hexdigest()}

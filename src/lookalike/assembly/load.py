@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lookalike.assembly.dialect import drop_ignored, drop_irrelevant
 from lookalike.assembly.parts import prepare_part, schedule_spec
 from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
@@ -14,7 +15,6 @@ from lookalike.config.overrides import apply_overrides
 from lookalike.config.read import KeyPath
 from lookalike.config.schema import OptimizerSpec, SamplerSpec
 from lookalike.errors import ConfigError, Problem
-from lookalike.paddleclas import drop_ignored, drop_irrelevant
 
 
 @dataclass(frozen=True)

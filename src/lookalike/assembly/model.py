@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.assembly.dialect import stop_layer_candidates
 from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear, require
 from lookalike.config import ComponentSpec
@@ -26,7 +27,6 @@ from lookalike.models.weights import (
     no_weights,
     read_weights,
 )
-from lookalike.paddleclas import stop_layer_candidates
 
 
 @dataclass

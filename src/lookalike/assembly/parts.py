@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from lookalike.assembly.components import Ready, prepare
+from lookalike.assembly.dialect import drop_ignored
 from lookalike.assembly.param_attr import DataInit, ParamAttr, apply_param_attr, read_param_attr
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import OptimizerSpec, SamplerSpec
@@ -15,7 +16,6 @@ from lookalike.data.transforms import Pipeline
 from lookalike.errors import ConfigError, Problem
 from lookalike.losses import WeightedSum
 from lookalike.optim import Schedule, ScheduledOptimizer, parameter_groups
-from lookalike.paddleclas import drop_ignored
 
 Problems = list[tuple[str, str]]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from lookalike.assembly.job import seed_of, versions
+from lookalike.assembly.facts import versions
+from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run
 
 _ALREADY_DONE = ("checkpoints",)

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lookalike.assembly.catalog import CATALOG
+from lookalike.assembly.dialect import their_names
 from lookalike.errors import ConfigError, nearest
-from lookalike.paddleclas.words import their_names
 
 
 def print_components(kind: str) -> None:

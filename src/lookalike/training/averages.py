@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Mapping
 
@@ -74,3 +75,21 @@ class Stopwatch:
     def images_per_second(self) -> float:
         """Return the throughput."""
         return self.images / max(self.last - self.started, 1e-9)
+
+    def summary(self, batches_left: int) -> str:
+        """Return the costs, the speed and the remaining time as the log line has them."""
+        eta = datetime.timedelta(seconds=int(batches_left * self.batch_cost()))
+        return (
+            f"batch_cost: {self.batch_cost():.5f}s, reader_cost: {self.reader_cost():.5f}, "
+            f"ips: {self.images_per_second():.5f} samples/s, eta: {eta}"
+        )
+
+
+def shown(values: Mapping[str, float]) -> str:
+    """Write named numbers as a log line has them.
+
+    Example:
+        >>> shown({"loss": 0.5})
+        'loss: 0.50000'
+    """
+    return ", ".join(f"{name}: {value:.5f}" for name, value in values.items())

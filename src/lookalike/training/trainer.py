@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
 import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lookalike.data.loader import EndlessBatches
 from lookalike.errors import CheckpointError, DivergedError
 from lookalike.optim import ScheduledOptimizer
-from lookalike.training.averages import Averages, Stopwatch
+from lookalike.training.averages import Averages, Stopwatch, shown
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
+from lookalike.training.random_state import random_state, restore_random_state
 from lookalike.training.run_log import RunLog
 from lookalike.training.stop_signals import StopRequest, stop_on_signals
 from lookalike.types import Batch
@@ -178,7 +176,7 @@ class Trainer:
     ) -> None:
         if math.isfinite(float(terms["loss"].detach())):
             return
-        values = ", ".join(f"{name}: {float(term):g}" for name, term in terms.items())
+        values = ", ".join(f"{name}: {float(term.detach()):g}" for name, term in terms.items())
         files = [self.names[int(i)] for i in batch.indices[:8]] if self.names else []
         raise DivergedError(
             f"the loss is not finite in epoch {epoch + 1}, iteration {index} ({values}). First "
@@ -188,8 +186,7 @@ class Trainer:
 
     def _end_epoch(self, epoch: int) -> None:
         means = self.averages.read()
-        shown = ", ".join(f"{name}: {value:.5f}" for name, value in means.items())
-        self.log.line(f"[Train][Epoch {epoch}/{self.epochs}][Avg]{shown}")
+        self.log.line(f"[Train][Epoch {epoch}/{self.epochs}][Avg]{shown(means)}")
         improved = False
         due = epoch % self.eval_every == 0 and epoch >= self.eval_from
         if self.evaluate is not None and due:
@@ -204,8 +201,7 @@ class Trainer:
         """Evaluate; return whether the model is at least as good as the best so far."""
         assert self.evaluate is not None
         self.last_metrics = dict(self.evaluate())
-        shown = ", ".join(f"{name}: {value:.5f}" for name, value in self.last_metrics.items())
-        self.log.line(f"[Eval][Epoch {epoch}][Avg]{shown}")
+        self.log.line(f"[Eval][Epoch {epoch}][Avg]{shown(self.last_metrics)}")
         self.log.record("eval", {"epoch": epoch, "step": self.iteration, **self.last_metrics})
         score = next(iter(self.last_metrics.values()))
         improved = self.best is None or score >= self.best
@@ -218,16 +214,16 @@ class Trainer:
     def _print(self, epoch: int, index: int, rates: Sequence[float]) -> None:
         means = self.averages.read()
         watch = self.stopwatch
+        named = zip([optimizer.name for optimizer in self.optimizers], rates, strict=True)
+        learning_rates = ", ".join(f"lr({name}): {rate:.8f}" for name, rate in named)
         left = self.epochs * self.iterations_per_epoch - self.iteration
-        eta = datetime.timedelta(seconds=int(left * watch.batch_cost()))
-        names = [optimizer.name for optimizer in self.optimizers]
-        rate = ", ".join(f"lr({n}): {r:.8f}" for n, r in zip(names, rates, strict=True))
-        losses = ", ".join(f"{name}: {value:.5f}" for name, value in means.items())
         self.log.line(
             f"[Train][Epoch {epoch + 1}/{self.epochs}]"
-            f"[Iter: {index}/{self.iterations_per_epoch}]{rate}, {losses}, "
-            f"batch_cost: {watch.batch_cost():.5f}s, reader_cost: {watch.reader_cost():.5f}, "
-            f"ips: {watch.images_per_second():.5f} samples/s, eta: {eta}"
+            f"[Iter: {index}/{self.iterations_per_epoch}]"
+            + ", ".join(
+                f"lr({o.name}): {r:.8f}" for o, r in zip(self.optimizers, rates, strict=True)
+            )
+            + f", {shown(means)}, {watch.summary(left)}"
         )
         self.log.record(
             "train",
@@ -304,36 +300,3 @@ class Trainer:
         self.last_metrics = dict(state["last_metrics"])
         self.averages.load_state_dict(state["averages"])
         restore_random_state(state["random"])
-
-
-def random_state() -> dict[str, Any]:
-    """Return the state of every global random generator, as tensors and plain numbers."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-    version, internal, next_gauss = random.getstate()
-    state = {
-        "torch": torch.get_rng_state(),
-        "numpy": [
-            str(name),
-            torch.tensor(np.asarray(keys).astype(np.int64)),
-            position,
-            has_gauss,
-            gauss,
-        ],
-        "python": [version, list(internal), next_gauss],
-    }
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
-    return state
-
-
-def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Set every global random generator to a saved state."""
-    torch.set_rng_state(state["torch"])
-    name, keys, position, has_gauss, gauss = state["numpy"]
-    np.random.set_state(  # noqa: NPY002
-        (name, keys.numpy().astype(np.uint32), int(position), int(has_gauss), float(gauss))
-    )
-    version, internal, next_gauss = state["python"]
-    random.setstate((version, tuple(internal), next_gauss))
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])

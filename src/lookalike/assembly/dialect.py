@@ -1,0 +1,58 @@
+"""PaddleClas's words, if that room is there; without it every word is taken as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+try:
+    from lookalike.paddleclas import (
+        Translation,
+        drop_ignored,
+        drop_irrelevant,
+        stop_layer_candidates,
+        their_names,
+        translate_component,
+    )
+except ImportError:
+
+    @dataclass(frozen=True)
+    class Translation:  # type: ignore[no-redef]
+        """A component in our words."""
+
+        name: str
+        args: dict[str, Any]
+        their_words: dict[str, str]
+
+    def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Translation:
+        """Take every word as it is."""
+        return Translation(name, dict(args), {})
+
+    def drop_ignored(
+        kind: str, name: str, args: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Keep every argument."""
+        return dict(args), []
+
+    def drop_irrelevant(data: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """Keep every key."""
+        return data, []
+
+    def stop_layer_candidates(name: str) -> tuple[list[str], tuple[str, int] | None]:
+        """Look for a layer under its own name only."""
+        return [name], None
+
+    def their_names(kind: str) -> dict[str, list[str]]:
+        """Know no other names."""
+        return {}
+
+
+__all__ = [
+    "Translation",
+    "drop_ignored",
+    "drop_irrelevant",
+    "stop_layer_candidates",
+    "their_names",
+    "translate_component",
+]
