@@ -46,7 +46,7 @@ class CrossEntropy(nn.Module):
         self.reduction = reduction
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        logits = read(output, "logits", "CELoss").float()
+        logits = read(output, "logits", "CELoss")
         soft = labels.ndim == 2 and labels.shape[1] == logits.shape[1] > 1
         target = labels.reshape(-1)
         if soft:

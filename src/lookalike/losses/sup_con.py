@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from lookalike.geometry import unit
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -57,9 +57,9 @@ class SupCon(nn.Module):
         self.temperature, self.base_temperature = temperature, base_temperature
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "SupConLoss").float()
+        features = read(output, "features", "SupConLoss")
         if self.normalize:
-            features = F.normalize(features)
+            features = unit(features)
         labels = labels.reshape(-1)
         anchors = torch.arange(len(features), device=features.device)
         if self.contrast_mode == "one":

@@ -38,4 +38,4 @@ class WeightedSum(nn.Module):
         terms = {
             name: self.weights[name] * loss(output, labels) for name, loss in self.losses.items()
         }
-        return {**terms, "loss": torch.stack([term.float() for term in terms.values()]).sum()}
+        return {**terms, "loss": torch.stack(list(terms.values())).sum()}

@@ -7,8 +7,9 @@ started from the data they agree with it from the first step.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from lookalike.geometry import unit
 
 
 def lda(
@@ -69,8 +70,8 @@ def class_means(embeddings: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Source: Qi et al., "Low-Shot Learning with Imprinted Weights", CVPR 2018, eq. 5.
     https://arxiv.org/abs/1712.07136
     """
-    unit = F.normalize(embeddings.float())
-    sums = torch.zeros(num_classes, unit.shape[1]).index_add_(0, labels, unit)
+    directions = unit(embeddings)
+    sums = torch.zeros(num_classes, directions.shape[1]).index_add_(0, labels, directions)
     empty = torch.bincount(labels, minlength=num_classes) == 0
-    sums[empty] = torch.randn(int(empty.sum()), unit.shape[1])
-    return F.normalize(sums)
+    sums[empty] = torch.randn(int(empty.sum()), directions.shape[1])
+    return unit(sums)

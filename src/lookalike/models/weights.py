@@ -112,7 +112,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such weight file.") from error
     except Exception as error:  # noqa: BLE001 - damaged files fail in every way
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+        if "Weights only load failed" in reason:
+            reason = "it holds more than tensors, which could run code"
         raise CheckpointError(
             f"{path}: not a weight file that can be trusted ({reason})."
         ) from error

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
+from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metrics import RetrievalMetric, mean
-from lookalike.retrieval.ranks import l2_normalise, rank_relevant
+from lookalike.retrieval.ranks import rank_relevant
 from lookalike.types import EmbeddingTable
 
 
@@ -81,8 +82,8 @@ def evaluate_retrieval(
     use_cameras = query.cameras is not None
     ids = _numbered(query.ids, gallery.ids) if same_images else (None, None)
     ranks = rank_relevant(
-        l2_normalise(query.embeddings) if normalize else query.embeddings.float(),
-        l2_normalise(gallery.embeddings) if normalize else gallery.embeddings.float(),
+        unit(query.embeddings) if normalize else query.embeddings.float(),
+        unit(gallery.embeddings) if normalize else gallery.embeddings.float(),
         query.labels,
         gallery.labels,
         query_cameras=query.cameras if use_cameras else None,

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lookalike.errors import DataError
@@ -238,8 +237,3 @@ def _assemble(
     source = torch.repeat_interleave(starts[back], in_order) + within
     assert len(rows) == num_queries
     return RelevantRanks(ranks[source], in_order, candidates[back])
-
-
-def l2_normalise(embeddings: Tensor) -> Tensor:
-    """Scale each row to length one; a zero row stays zero."""
-    return F.normalize(embeddings.float(), dim=1)

@@ -76,6 +76,14 @@ class Stopwatch:
         """Return the throughput."""
         return self.images / max(self.last - self.started, 1e-9)
 
+    def costs(self) -> dict[str, float]:
+        """Return the three figures by the names they have in the log."""
+        return {
+            "batch_cost": self.batch_cost(),
+            "reader_cost": self.reader_cost(),
+            "ips": self.images_per_second(),
+        }
+
     def summary(self, batches_left: int) -> str:
         """Return the costs, the speed and the remaining time as the log line has them."""
         eta = datetime.timedelta(seconds=int(batches_left * self.batch_cost()))

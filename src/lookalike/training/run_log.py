@@ -50,27 +50,27 @@ class RunLog:
     ) -> None:
         self.console = Console(file=sys.stdout, quiet=quiet, highlight=False, soft_wrap=True)
         self.tracker = tracker
-        self._text = self._records = None
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._text = open(folder / f"{name}.log", "a", encoding="utf-8")  # noqa: SIM115
-            self._records = open(folder / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+        self.folder, self.name = folder, name
 
     def line(self, text: str) -> None:
         """Show a line and append it, with the time, to the log file."""
         stamp = time.strftime("[%Y/%m/%d %H:%M:%S]")
         self.console.print(f"{stamp} {text}", markup=False)
-        if self._text is not None:
-            self._text.write(f"{stamp} lookalike INFO: {text}\n")
-            self._text.flush()
+        self._append(f"{self.name}.log", f"{stamp} lookalike INFO: {text}\n")
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
         """Append one JSON object to ``metrics.jsonl`` and pass its numbers to the dashboard."""
-        if self._records is not None:
-            self._records.write(json.dumps({"kind": kind, **values}) + "\n")
-            self._records.flush()
+        self._append("metrics.jsonl", json.dumps({"kind": kind, **values}) + "\n")
         if self.tracker is not None:
             self._track(kind, values)
+
+    def _append(self, name: str, text: str) -> None:
+        """Add to a file of the run folder; opened anew each time, so nothing is left unwritten."""
+        if self.folder is None:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / name, "a", encoding="utf-8") as file:
+            file.write(text)
 
     def _track(self, kind: str, values: Mapping[str, Any]) -> None:
         try:
@@ -99,10 +99,7 @@ class RunLog:
             yield Bar(progress, progress.add_task(what, total=total))
 
     def close(self) -> None:
-        """Close the files and the dashboard."""
-        for file in (self._text, self._records):
-            if file is not None:
-                file.close()
+        """Close the dashboard."""
         if self.tracker is not None:
             self.tracker.close()
 

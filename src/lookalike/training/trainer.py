@@ -220,10 +220,7 @@ class Trainer:
         self.log.line(
             f"[Train][Epoch {epoch + 1}/{self.epochs}]"
             f"[Iter: {index}/{self.iterations_per_epoch}]"
-            + ", ".join(
-                f"lr({o.name}): {r:.8f}" for o, r in zip(self.optimizers, rates, strict=True)
-            )
-            + f", {shown(means)}, {watch.summary(left)}"
+            f"{learning_rates}, {shown(means)}, {watch.summary(left)}"
         )
         self.log.record(
             "train",
@@ -232,9 +229,7 @@ class Trainer:
                 "step": self.iteration,
                 "lr": rates[0],
                 **means,
-                "batch_cost": watch.batch_cost(),
-                "reader_cost": watch.reader_cost(),
-                "ips": watch.images_per_second(),
+                **watch.costs(),
             },
         )
         watch.restart()

@@ -7,8 +7,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from lookalike.geometry import cosines
 
 
 class ArcMargin(nn.Module):
@@ -82,19 +83,3 @@ class ArcMargin(nn.Module):
             return torch.where(cosine > 0.0, with_margin, cosine)
         linear = cosine - self.margin * math.sin(self.margin)
         return torch.where(cosine > -math.cos(self.margin), with_margin, linear)
-
-
-def cosines(embeddings: Tensor, weight: Tensor) -> Tensor:
-    """Return the cosine of every embedding with every class weight, in float32.
-
-    Half precision would leave no digits for a margin, so autocast is off in here.
-
-    Args:
-        embeddings: ``[B, D]``.
-        weight: ``[C, D]``.
-
-    Returns:
-        ``[B, C]``.
-    """
-    with torch.autocast(embeddings.device.type, enabled=False):
-        return F.linear(F.normalize(embeddings.float()), F.normalize(weight.float()))

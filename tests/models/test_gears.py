@@ -1,0 +1,150 @@
+"""Necks and heads against recorded numbers, closed formulas and numeric gradients."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from golden_cases import arrays, assert_near, cases, copy_parameters, yaml_args
+
+from lookalike import build
+
+NECKS = ("FC", "VehicleNeck")
+HEADS = ("FC", "ArcMargin")
+
+
+@pytest.mark.parametrize("case", cases("neck", components=NECKS))
+def test_neck_matches_reference(case):
+    data = arrays(case)
+    neck = build("neck", {"name": case["component"], **yaml_args(case)}).train()
+    copy_parameters(neck, data)
+    x = torch.from_numpy(data["in.x"]).requires_grad_()
+    output = neck(x)
+    assert_near(output, data["out.train"], case["tolerance"]["forward"])
+    output.backward(torch.from_numpy(data["in.cotangent"]))
+    assert_near(x.grad, data["grad.x"], case["tolerance"]["grad"])
+
+
+@pytest.mark.parametrize("case", cases("head", "head_boundary", components=HEADS))
+def test_head_matches_reference(case):
+    data = arrays(case)
+    head = build("head", {"name": case["component"], **yaml_args(case)}).train()
+    copy_parameters(head, data)
+    x = torch.from_numpy(data["in.x"]).requires_grad_()
+    labels = torch.from_numpy(data["in.label"])
+    output = head(x, labels)
+    assert_near(output, data["out.train"], case["tolerance"]["forward"])
+    if "grad.x" in data:
+        output.backward(torch.from_numpy(data["in.cotangent"]))
+        assert_near(x.grad, data["grad.x"], case["tolerance"]["grad"])
+    head.eval()
+    for given, key in ((None, "out.eval_nolabel"), (labels, "out.eval_label")):
+        if key in data:
+            assert_near(head(x, given), data[key], case["tolerance"]["forward"], key)
+
+
+@pytest.mark.parametrize("case", cases("init_distribution", components=(*NECKS, *HEADS)))
+def test_initial_weights_are_drawn_like_the_reference(case):
+    kind = "neck" if case["component"] == "VehicleNeck" else "head"
+    spec = {"name": case["component"], **yaml_args(case)}
+    builds = [dict(build(kind, spec).named_parameters()) for _ in range(6)]
+    for name, recorded in case["values"].items():
+        drawn = torch.cat([b[name].detach().flatten() for b in builds]).double()
+        assert len(drawn) == recorded["n"]
+        assert drawn.std().item() == pytest.approx(recorded["std"], rel=0.05, abs=1e-9)
+        assert abs(drawn.mean() - recorded["mean"]) <= 0.08 * recorded["std"] + 1e-9
+        if recorded["kurtosis"] is not None:
+            centred = drawn - drawn.mean()
+            kurtosis = centred.pow(4).mean() / centred.square().mean().square()
+            assert kurtosis.item() == pytest.approx(recorded["kurtosis"], abs=0.3)
+
+
+@pytest.mark.parametrize("easy_margin", [False, True])
+def test_arc_margin_is_the_arccos_formula(easy_margin):
+    torch.manual_seed(0)
+    head = build(
+        "head",
+        {"ArcMargin": {"embedding_size": 6, "class_num": 5, "margin": 0.3, "scale": 64.0,
+                       "easy_margin": easy_margin}},
+    ).double()  # fmt: skip
+    x, labels = torch.randn(64, 6, dtype=torch.float64), torch.randint(5, (64,))
+    cosine = F.linear(F.normalize(x), F.normalize(head.weight))
+    theta = cosine.acos()
+    target = (theta + 0.3).cos()
+    if easy_margin:
+        target = torch.where(cosine > 0, target, cosine)
+    else:
+        target = torch.where(theta < math.pi - 0.3, target, cosine - 0.3 * math.sin(0.3))
+    expected = 64 * torch.where(F.one_hot(labels, 5).bool(), target, cosine)
+    # the documented 1e-6 under the root, and float32 inside
+    torch.testing.assert_close(head(x, labels).double(), expected, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", ["parallel", "opposite", "zero"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_arc_margin_is_finite_where_the_angle_is_extreme(kind, dtype):
+    head = build("head", {"ArcMargin": {"embedding_size": 8, "class_num": 4}})
+    x = {"parallel": head.weight[:1] * 3, "opposite": -head.weight[:1], "zero": torch.zeros(1, 8)}
+    x = x[kind].detach().to(dtype).requires_grad_()
+    loss = F.cross_entropy(head(x, torch.tensor([0])), torch.tensor([0]))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(x.grad).all()
+    assert torch.isfinite(head.weight.grad).all()
+    assert head.weight.dtype == torch.float32
+
+
+def test_arc_margin_gradient_agrees_with_finite_differences():
+    torch.manual_seed(1)
+    head = build("head", {"ArcMargin": {"embedding_size": 5, "class_num": 4, "scale": 2.0}})
+    x, labels = torch.randn(6, 5, requires_grad=True), torch.randint(4, (6,))
+    direction = torch.randn(6, 5)
+    (head(x, labels).square().sum()).backward()
+    slope = float((x.grad * direction).sum())
+    with torch.no_grad():
+        ahead = head(x + 1e-2 * direction, labels).square().sum()
+        behind = head(x - 1e-2 * direction, labels).square().sum()
+    assert float(ahead - behind) / 2e-2 == pytest.approx(slope, rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"embedding_size": 4, "class_num": 2, "margin": 28.6}, "28.6 degrees is 0.499"),
+        ({"embedding_size": 4, "class_num": 2, "scale": 0}, "scale must be positive"),
+        ({"embedding_size": 4, "class_num": "x"}, "class_num"),
+    ],
+)
+def test_arc_margin_refuses_what_makes_no_sense(spec, message):
+    with pytest.raises(ValueError, match=message):
+        build("head", {"ArcMargin": spec})
+
+
+def test_param_attr_sets_values_rule_and_bias():
+    neck = build(
+        "neck",
+        {
+            "name": "FC",
+            "embedding_size": 8,
+            "class_num": 4,
+            "weight_attr": {
+                "initializer": {"name": "KaimingNormal", "fan_in": 128},
+                "learning_rate": 0.1,
+                "regularizer": {"name": "L2Decay", "coeff": 0.0},
+            },
+            "bias_attr": {"initializer": {"name": "Constant", "value": 0.5}},
+        },
+    )
+    assert neck.fc.bias.tolist() == [0.5] * 4
+    assert neck.fc.weight.std().item() == pytest.approx(math.sqrt(2 / 128), rel=0.5)
+    rule = neck.param_rules["fc.weight"]
+    assert (rule.lr_multiplier, rule.weight_decay) == (0.1, 0.0)
+    head = build("head", {"FC": {"embedding_size": 8, "class_num": 4, "bias_attr": False}})
+    assert head.fc.bias is None
+
+
+def test_vehicle_neck_takes_flat_features_too():
+    neck = build("neck", {"VehicleNeck": {"in_channels": 8, "out_channels": 4}})
+    x = torch.randn(3, 8)
+    np.testing.assert_allclose(neck(x).detach(), neck(x[:, :, None, None]).detach())

@@ -1,0 +1,166 @@
+"""The loop: exact resume, stopping, saving by the rules, and refusing to diverge."""
+
+import json
+import signal
+
+import pytest
+import torch
+
+from lookalike.assembly.job import build_job, make_trainer
+from lookalike.assembly.load import load_run
+from lookalike.errors import CheckpointError, DivergedError, Interrupted
+from lookalike.training import RunLog, load_checkpoint
+
+
+def trainer_of(tiny, *overrides):
+    job = build_job(load_run(tiny / "run.yaml", overrides))
+    log = RunLog(job.folder, "train", quiet=True)
+    return make_trainer(job, log)
+
+
+def records(folder, kind):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
+
+
+def losses(folder):
+    return [(entry["step"], entry["loss"]) for entry in records(folder, "train")]
+
+
+def test_a_run_writes_what_the_reference_writes(tiny):
+    trainer_of(tiny, "Global.epochs=3", "Global.save_interval=2").run()
+    folder = tiny / "output"
+    assert {p.name for p in folder.iterdir() if p.is_dir()} == {"latest", "best_model", "epoch_2"}
+    manifest = json.loads((folder / "latest" / "manifest.json").read_text())
+    assert manifest["epoch"] == 3
+    assert manifest["seed"] == 7
+    assert manifest["data"]["Train"]["images"] == 24
+    assert set(manifest["versions"]) >= {"torch", "timm", "lookalike", "python"}
+    assert [entry["epoch"] for entry in records(folder, "eval")] == [1, 2, 3]
+    text = (folder / "train.log").read_text()
+    for field in ("lr(Cosine)", "CELoss", "SupConLoss", "batch_cost", "reader_cost", "ips", "eta"):
+        assert field in text
+
+
+def test_same_seed_same_losses_other_seed_other_losses(tiny):
+    seen = []
+    for seed in (7, 7, 8):
+        folder = tiny / f"run{len(seen)}"
+        trainer_of(tiny, f"Global.seed={seed}", f"Global.output_dir={folder}").run()
+        seen.append(losses(folder))
+    assert seen[0] == seen[1]
+    assert seen[0] != seen[2]
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4])
+def test_a_stopped_run_continues_bit_for_bit(tiny, stop_after):
+    """Stopped by a signal in the middle of an epoch, or at its end, and resumed."""
+    straight = tiny / "straight"
+    trainer_of(tiny, f"Global.output_dir={straight}").run()
+
+    broken = trainer_of(tiny)
+    original = broken._iteration
+
+    def then_stop(epoch, index, batch):
+        original(epoch, index, batch)
+        if broken.iteration == stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    broken._iteration = then_stop
+    with pytest.raises(Interrupted) as caught:
+        broken.run()
+    assert caught.value.exit_code == 130
+    assert "--resume" in str(caught.value)
+
+    resumed = trainer_of(tiny)
+    resumed.restore(load_checkpoint(tiny / "output"))
+    assert resumed.iteration == stop_after
+    resumed.run()
+    expected = load_checkpoint(straight)
+    found = load_checkpoint(tiny / "output")
+    assert set(expected.model) == set(found.model)
+    for name, value in expected.model.items():
+        assert torch.equal(value, found.model[name]), name
+    assert dict(losses(straight)) == dict(losses(tiny / "output"))
+    assert found.facts["best"] == expected.facts["best"]
+
+
+def test_the_best_metric_survives_a_resume(tiny):
+    first = trainer_of(tiny)
+    first.run()
+    again = trainer_of(tiny, "Global.epochs=3")
+    again.restore(load_checkpoint(tiny / "output"))
+    assert (again.best, again.best_epoch) == (first.best, first.best_epoch)
+
+
+def test_gradient_accumulation_steps_less_often(tiny):
+    trainer = trainer_of(tiny, "Global.update_freq=3", "Global.epochs=1")
+    steps = []
+    original = trainer.optimizers[0].step
+    trainer.optimizers[0].step = lambda step: (steps.append(step), original(step))
+    trainer.run()
+    assert trainer.iterations_per_epoch == 3
+    assert steps == [0]
+
+
+def test_resuming_another_model_is_refused(tiny):
+    trainer_of(tiny, "Global.epochs=1").run()
+    other = trainer_of(tiny, "Arch.Neck.out_channels=8", "Arch.Head.embedding_size=8")
+    with pytest.raises(CheckpointError, match="made for another model"):
+        other.restore(load_checkpoint(tiny / "output"))
+
+
+def test_resuming_with_another_batch_size_is_refused(tiny):
+    trainer_of(tiny, "Global.epochs=1").run()
+    other = trainer_of(tiny, "DataLoader.Train.sampler.batch_size=4")
+    with pytest.raises(CheckpointError, match="batches per epoch"):
+        other.restore(load_checkpoint(tiny / "output"))
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_images_named(tiny):
+    trainer = trainer_of(tiny, "Optimizer.lr.learning_rate=1e30", "Optimizer.lr.warmup_epoch=0")
+    with pytest.raises(DivergedError, match=r"not finite in epoch \d+, iteration \d+ .*\.jpg"):
+        trainer.run()
+
+
+def test_evaluation_before_training_and_at_intervals(tiny):
+    trainer_of(
+        tiny, "Global.eval_before_train=True", "Global.eval_interval=2", "Global.epochs=4"
+    ).run()
+    assert [entry["epoch"] for entry in records(tiny / "output", "eval")] == [0, 2, 4]
+
+
+def test_a_failing_dashboard_does_not_end_the_run(tmp_path):
+    class Broken:
+        def add_scalar(self, *args):
+            raise OSError("disk full")
+
+        def close(self):
+            pass
+
+    log = RunLog(tmp_path, "train", tracker=Broken(), quiet=True)
+    log.record("train", {"step": 1, "loss": 2.0})
+    log.record("train", {"step": 2, "loss": 1.0})
+    log.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+    assert "left out from now on" in (tmp_path / "train.log").read_text()
+
+
+def test_initial_weights_fitted_to_the_data_beat_random_ones(tiny):
+    overrides = [
+        "Global.epochs=1",
+        "Global.eval_before_train=True",
+        "Arch.BackboneStopLayer.name=flatten",
+        'Arch.Neck={name: FC, embedding_size: 96, class_num: 5, '
+        'weight_attr: {initializer: {name: LDA, shrinkage: 0.5}}}',
+        'Arch.Head={name: ArcMargin, embedding_size: 5, class_num: 6, '
+        'weight_attr: {initializer: {name: ClassMeans}}}',
+    ]  # fmt: skip
+    trainer = trainer_of(tiny, *overrides)
+    before = trainer.model.head.weight.clone()
+    trainer.prepare()
+    assert not torch.equal(before, trainer.model.head.weight)
+    torch.testing.assert_close(trainer.model.head.weight.norm(dim=1), torch.ones(6))
+    fitted = trainer.evaluate()["mAP"]
+    random = trainer_of(tiny, *overrides).evaluate()["mAP"]
+    assert fitted > random
