@@ -134,6 +134,6 @@ def test_stop_layer_words():
 
 def test_observed_layers_have_shapes_in_order():
     layers = observe_layers(torchvision.models.resnet18(), SHAPE)
-    names = list(layers.modules)
+    names = list(layers)
     assert names.index("layer1") < names.index("layer4") < names.index("avgpool")
-    assert layers.modules["layer4"] == (1, 512, 2, 2)
+    assert layers["layer4"] == (1, 512, 2, 2)

@@ -12,30 +12,12 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lookalike.errors import ConfigError, nearest
-
-
-@dataclass(frozen=True)
-class Layers:
-    """What a backbone can be cut at.
-
-    Attributes:
-        modules: Names of submodules in the order they first ran, with the shape each returned.
-        nodes: Names of the traced graph's nodes; empty where tracing failed.
-    """
-
-    modules: dict[str, tuple[int, ...]]
-    nodes: list[str]
-
-    @property
-    def names(self) -> list[str]:
-        return list(dict.fromkeys([*self.modules, *self.nodes]))
 
 
 class _Stop(Exception):  # noqa: N818 - control flow, never seen outside
@@ -91,23 +73,28 @@ def cut_backbone(
     Raises:
         ConfigError: If no candidate names a layer; tells the nearest names.
     """
-    layers = observe_layers(model, image_shape)
-    by_class = [numbered_layer(model, *numbered)] if numbered else []
-    for name in [*candidates, *(name for name in by_class if name)]:
-        if name in layers.nodes or (layers.nodes and _is_traced_module(name, layers.nodes)):
+    by_class = numbered_layer(model, *numbered) if numbered else None
+    names = [*candidates, *([by_class] if by_class else [])]
+    nodes = _graph_nodes(model)
+    for name in names:
+        if name in nodes or _is_traced_module(name, nodes):
             return _traced_cut(model, name)
-        if name in layers.modules:
-            return FeatureTap(model, name, _up_to(name, layers.modules))
+    modules = observe_layers(model, image_shape)
+    for name in names:
+        if name in modules:
+            return FeatureTap(model, name, _up_to(name, modules))
     wanted = wanted or candidates[0]
-    shown = [name for name in layers.modules if name.count(".") == 0]
+    shown = [name for name in modules if name.count(".") == 0]
     raise ConfigError(
-        f"the backbone has no layer '{wanted}'.{nearest(wanted, layers.names)} Its top level: "
-        f"{', '.join(shown)}; every dotted name inside them works too."
+        f"the backbone has no layer '{wanted}'.{nearest(wanted, [*modules, *nodes])} Its top "
+        f"level: {', '.join(shown)}; every dotted name inside them works too."
     )
 
 
-def observe_layers(model: nn.Module, image_shape: Sequence[int] = (3, 224, 224)) -> Layers:
-    """Run one forward pass and note which modules ran, in order, and what they returned."""
+def observe_layers(
+    model: nn.Module, image_shape: Sequence[int] = (3, 224, 224)
+) -> dict[str, tuple[int, ...]]:
+    """Run one forward pass; return the modules in the order they returned, with their shapes."""
     shapes: dict[str, tuple[int, ...]] = {}
     handles = []
     for name, module in model.named_modules():
@@ -127,7 +114,7 @@ def observe_layers(model: nn.Module, image_shape: Sequence[int] = (3, 224, 224))
         model.train(training)
         for handle in handles:
             handle.remove()
-    return Layers(shapes, _graph_nodes(model))
+    return shapes
 
 
 def numbered_layer(model: nn.Module, class_name: str, number: int) -> str | None:

@@ -1,0 +1,5 @@
+"""A SphereFace head for Lookalike."""
+
+from lookalike_sphere.heads import SphereHead
+
+__all__ = ["SphereHead"]
