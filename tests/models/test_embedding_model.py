@@ -39,7 +39,6 @@ def test_lda_finds_the_direction_that_separates():
     assert direction[1] > 0.99
     projected = features @ weight.T + bias
     assert projected.mean().abs() < 1e-4
-    assert projected.square().mean() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_lda_whitens_within_classes():
@@ -51,9 +50,7 @@ def test_lda_whitens_within_classes():
     means = torch.stack([projected[labels == c].mean(0) for c in range(50)])
     within = projected - means[labels]
     covariance = within.T @ within / (2000 - 50)
-    torch.testing.assert_close(
-        covariance / covariance.diagonal().mean(), torch.eye(6), rtol=0, atol=1e-3
-    )
+    torch.testing.assert_close(covariance, torch.eye(6), rtol=0, atol=1e-3)
 
 
 def test_class_means_are_unit_and_in_place():

@@ -227,7 +227,9 @@ def _check_sampler(run: Run, section: SplitSection, dataset: ImageDataset) -> No
 
 def _evaluator(job: Job, log: RunLog) -> Callable[[], Mapping[str, float]]:
     def run_evaluation() -> Mapping[str, float]:
-        return job.evaluate(log).values
+        result = job.evaluate(log)
+        log.record("intervals", {name: list(bounds) for name, bounds in result.intervals.items()})
+        return result.values
 
     return run_evaluation
 

@@ -17,8 +17,8 @@ def lda(
 ) -> tuple[Tensor, Tensor]:
     """Return a linear map whose output separates the classes best.
 
-    The features are whitened by the within-class covariance, shrunk towards a multiple of the
-    identity, and projected onto the directions in which the class means spread most.
+    The features are centred, whitened by the within-class covariance (shrunk towards a multiple
+    of the identity), and projected onto the directions in which the class means spread most.
 
     Source: Fisher's linear discriminant for many classes (Rao, 1948); shrinkage after Friedman,
     "Regularized Discriminant Analysis", JASA 1989.
@@ -56,9 +56,6 @@ def lda(
     # eigh sorts rising; the directions of the largest spread are the last ones
     _, directions = torch.linalg.eigh(spread.T @ spread)
     weight = (whiten @ directions[:, -size:].flip(1)).T
-    # unit mean square output, so that margins and temperatures see a usual scale
-    projected = (features - centre) @ weight.T
-    weight = weight / projected.square().mean().sqrt()
     return weight.float(), -(weight @ centre).float()
 
 
