@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.table import Table
 
 CONFIG = "configs/quickstart.yaml"
-OUTPUT = Path("output/demo")
 ROWS = {
     "zero_shot": "zero-shot backbone",
     "head": "linear neck on frozen features",
@@ -78,32 +77,35 @@ def main() -> None:
     """Run the demo from the checkout's root."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--override", action="append", default=[], help="passed on")
-    options = [part for text in parser.parse_args().override for part in ("-o", text)]
+    parser.add_argument("--out", type=Path, default=Path("output/demo"), help="where to write")
+    arguments = parser.parse_args()
+    output: Path = arguments.out
+    options = [part for text in arguments.override for part in ("-o", text)]
     console = Console()
     sys.argv = ["prepare.py", "--out", "data/emoji"]
     prepare_data()
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    common = ["-c", CONFIG, *options, "-o", f"Global.output_dir={OUTPUT / 'run'}"]
+    output.mkdir(parents=True, exist_ok=True)
+    common = ["-c", CONFIG, *options, "-o", f"Global.output_dir={output / 'run'}"]
     zero = ["-o", "Global.retrieval_feature_from=backbone"]
-    best = ["-o", f"Global.pretrained_model={OUTPUT / 'run' / 'best_model'}"]
-    run("eval", *common, *zero, "--json", str(OUTPUT / "zero_shot.json"))
+    best = ["-o", f"Global.pretrained_model={output / 'run' / 'best_model'}"]
+    run("eval", *common, *zero, "--json", str(output / "zero_shot.json"))
     run("train", *common)
-    run("eval", *common, *best, "--json", str(OUTPUT / "trained.json"))
+    run("eval", *common, *best, "--json", str(output / "trained.json"))
     summary = {
-        "zero_shot": from_json(OUTPUT / "zero_shot.json"),
-        "head": before_training(OUTPUT / "run"),
-        "trained": from_json(OUTPUT / "trained.json"),
+        "zero_shot": from_json(output / "zero_shot.json"),
+        "head": before_training(output / "run"),
+        "trained": from_json(output / "trained.json"),
     }
-    (OUTPUT / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    (output / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
     from pictures import draw_comparison, draw_neighbours
 
-    draw_comparison(summary, ROWS, OUTPUT / "run" / "metrics.jsonl", OUTPUT / "comparison.png")
-    draw_neighbours(common[2:], CONFIG, OUTPUT / "run" / "best_model", OUTPUT / "neighbours.png")
+    draw_comparison(summary, ROWS, output / "run" / "metrics.jsonl", output / "comparison.png")
+    draw_neighbours(common[2:], CONFIG, output / "run" / "best_model", output / "neighbours.png")
     show(summary, console)
     console.print(
-        f"Numbers: {OUTPUT}/summary.json   Pictures: {OUTPUT}/comparison.png, "
-        f"{OUTPUT}/neighbours.png   Model: {OUTPUT}/run/best_model"
+        f"Numbers: {output}/summary.json   Pictures: {output}/comparison.png, "
+        f"{output}/neighbours.png   Model: {output}/run/best_model"
     )
 
 

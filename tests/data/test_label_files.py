@@ -65,8 +65,7 @@ def test_line_numbers_count_empty_lines(tmp_path):
         ("a.jpg 1_0", "label must be a whole number"),
         ("a.jpg 99999999999999999999", "label"),
         ("a.jpg " + "9" * 5000, "label"),
-        ("a.jpg 0 x", "camera must be a whole number"),
-        ("a.jpg 0 99999999999999999999", "camera"),
+        ("a.jpg 0 x", "the camera must be a whole number"),
         ("/etc/passwd 0", "absolute"),
         ("C:\\photos\\a.jpg 0", "absolute"),
         ("\\\\server\\share\\a.jpg 0", "absolute"),
@@ -83,6 +82,12 @@ def test_malformed_line_is_told_with_file_and_line(tmp_path, line, reason):
     assert len(message) < 400
     with pytest.raises(DataError, match=reason):
         read_image_list(tmp_path / "list.txt")
+
+
+def test_a_camera_beyond_64_bits_is_told(tmp_path):
+    message = refusal(tmp_path, "a.jpg 0 1\nb.jpg 0 99999999999999999999\n")
+    assert "list.txt:2: " in message
+    assert "camera" in message
 
 
 def test_every_malformed_line_is_told_at_once(tmp_path):
@@ -127,7 +132,7 @@ def test_missing_list_and_folder_are_told(tmp_path):
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_text_gives_a_list_or_a_data_error(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -144,8 +149,9 @@ def test_any_text_gives_a_list_or_a_data_error(tmp_path_factory, text):
 @given(st.lists(st.integers(0, 50), min_size=1))
 def test_relabel_is_dense_and_keeps_the_order(labels):
     new = relabel(labels)
+    pairs = set(zip(labels, new, strict=True))
     assert sorted(set(new)) == list(range(len(set(labels))))
-    assert all((a < b) == (x < y) for a, x in zip(labels, new) for b, y in zip(labels, new))
+    assert all((a < b) == (x < y) for a, x in pairs for b, y in pairs)
 
 
 @pytest.fixture

@@ -27,7 +27,12 @@ class ToTensor:
 
 
 class Normalize:
-    """Compute ``(x - mean) / std`` on a ``[3, H, W]`` tensor."""
+    """Compute ``(x - mean) / std`` on a ``[3, H, W]`` tensor.
+
+    Args:
+        mean: Per channel.
+        std: Per channel.
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean = torch.tensor(list(mean)).view(-1, 1, 1)
