@@ -17,6 +17,7 @@ from typing import Any
 
 from lookalike.assembly.catalog import CATALOG
 from lookalike.assembly.dialect import their_names
+from lookalike.assembly.parts import RUNTIME
 from lookalike.assembly.signatures import signature_of
 from lookalike.cli.list_components import plural
 from lookalike.paddleclas.words import WORDS
@@ -24,8 +25,6 @@ from lookalike.paddleclas.words import WORDS
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "components.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
-# given by the program, never in a YAML
-_RUNTIME = {"labels", "seed", "transforms", "groups", "epochs", "steps_per_epoch"}
 
 
 def code_blocks(page: Path) -> Iterator[tuple[str, str]]:
@@ -80,7 +79,8 @@ def _component(kind: str, name: str, path: str) -> list[str]:
     lines = [title, "", re.sub(r"``", "`", head)]
     arguments = _arguments(doc)
     theirs = _their_words(kind, name)
-    shown = {key: text for key, text in arguments.items() if key not in _RUNTIME}
+    given = RUNTIME.get(kind, ())  # by the program, never in a YAML
+    shown = {key: text for key, text in arguments.items() if key not in given}
     if shown:
         lines += ["", "| argument | meaning |", "|---|---|"]
         for key, text in shown.items():

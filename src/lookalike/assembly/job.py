@@ -10,6 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.assembly.consistency import (
+    check_sampler,
+    check_sections,
+    settings_without_effect,
+)
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
 from lookalike.assembly.facts import facts
 from lookalike.assembly.initial_fit import fit_to_images
@@ -24,7 +29,8 @@ from lookalike.assembly.parts import (
     make_sampler,
     transforms_of,
 )
-from lookalike.config.schema import SplitSection
+from lookalike.config import ComponentSpec
+from lookalike.config.schema import ArchSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset
 from lookalike.errors import ConfigError, DataError, Problem
 from lookalike.models.weights import load_state, read_weights
@@ -92,12 +98,13 @@ def build_job(
     seed_everything(seed_of(run))
     device = choose_device(config.Global.device, strict=strict_device, notes=notes)
     if training:
-        _check_sections(run)
+        check_sections(run)
+    notes += settings_without_effect(run)
     built = build_model(
-        config.Arch,
+        _with_pretrained(config.Arch, config.Global.pretrained_model),
         image_shape=config.Global.image_shape,
         allow_import=run.allow_import,
-        need_weights=need_weights and not config.Global.pretrained_model,
+        need_weights=need_weights and not isinstance(config.Global.pretrained_model, str),
     )
     notes += built.notes
     if built.weights is not None:
@@ -163,28 +170,12 @@ def make_trainer(job: Job, log: RunLog) -> Trainer:
     )
 
 
-def _check_sections(run: Run) -> None:
-    missing = [
-        run.document.problem((key,), "is missing; training needs it.")
-        for key, value in (
-            ("Loss", run.config.Loss),
-            ("Optimizer", run.config.Optimizer),
-            ("DataLoader.Train", run.config.DataLoader.Train),
-        )
-        if not value
-    ]
-    loss = run.config.Loss
-    if loss is not None and run.config.Arch.Head is None:
-        for index, spec in enumerate(loss.Train):
-            if spec.name in ("CELoss", "CrossEntropy"):
-                missing.append(
-                    run.document.problem(
-                        ("Loss", "Train", index),
-                        f"{spec.name} reads 'logits', but there is no Arch.Head to make them.",
-                    )
-                )
-    if missing:
-        raise ConfigError(missing)
+def _with_pretrained(arch: ArchSection, pretrained: str | bool | None) -> ArchSection:
+    """Read ``Global.pretrained_model: True`` as a wish for pretrained backbone weights."""
+    if pretrained is not True or arch.Backbone.args.get("pretrained"):
+        return arch
+    backbone = ComponentSpec.of(arch.Backbone.name, {**arch.Backbone.args, "pretrained": True})
+    return arch.model_copy(update={"Backbone": backbone})
 
 
 def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int], int]) -> None:
@@ -202,7 +193,7 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
         raise ConfigError(
             [Problem("DataLoader.Train.sampler", str(error), where=run.document.file)]
         ) from error
-    _check_sampler(run, section, dataset)
+    check_sampler(run, section, dataset)
     job.train = dataset
     job.batches = EndlessBatches(
         dataset,
@@ -212,17 +203,6 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
         prefetch_factor=section.loader.prefetch_factor,
         pin_memory=job.device.type == "cuda",
     )
-
-
-def _check_sampler(run: Run, section: SplitSection, dataset: ImageDataset) -> None:
-    """Refuse a loss over pairs where no batch can hold a pair."""
-    losses = [spec.name for spec in run.config.Loss.Train] if run.config.Loss else []
-    pairs = [name for name in losses if name not in ("CELoss", "CrossEntropy")]
-    grouped = "Identity" in section.sampler.name or "PK" in section.sampler.name
-    if pairs and not grouped and len(set(dataset.labels)) == len(dataset.labels):
-        raise DataError(
-            f"{dataset.source}: every label has a single image, so {pairs[0]} never finds a pair."
-        )
 
 
 def _evaluator(job: Job, log: RunLog) -> Callable[[], Mapping[str, float]]:

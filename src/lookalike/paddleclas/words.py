@@ -31,6 +31,9 @@ _VERBOSE = {"verbose": "the learning rate is in every log line"}
 _UNSHUFFLED = {"shuffle": "identity sampling is always shuffled"}
 
 WORDS: dict[str, dict[str, Row]] = {
+    "backbone": {
+        "ResNet50": Row("", _CLASSES),
+    },
     "neck": {
         "FC": Row("LinearNeck", {"embedding_size": "in_features", "class_num": "out_features"}),
         "VehicleNeck": Row(

@@ -1,0 +1,66 @@
+"""What must fit between the sections of a configuration."""
+
+from __future__ import annotations
+
+from lookalike.assembly.load import Run
+from lookalike.config.schema import SplitSection
+from lookalike.data import ImageDataset
+from lookalike.errors import ConfigError, DataError
+
+
+def check_sections(run: Run) -> None:
+    """Refuse a run that lacks a section training needs.
+
+    Raises:
+        ConfigError: With every section that is missing.
+    """
+    missing = [
+        run.document.problem((key,), "is missing; training needs it.")
+        for key, value in (
+            ("Loss", run.config.Loss),
+            ("Optimizer", run.config.Optimizer),
+            ("DataLoader.Train", run.config.DataLoader.Train),
+        )
+        if not value
+    ]
+    loss = run.config.Loss
+    if loss is not None and run.config.Arch.Head is None:
+        for index, spec in enumerate(loss.Train):
+            if spec.name in ("CELoss", "CrossEntropy"):
+                missing.append(
+                    run.document.problem(
+                        ("Loss", "Train", index),
+                        f"{spec.name} reads 'logits', but there is no Arch.Head to make them.",
+                    )
+                )
+    if missing:
+        raise ConfigError(missing)
+
+
+def settings_without_effect(run: Run) -> list[str]:
+    """Say which of the settings in the file decide nothing in this run."""
+    config, notes = run.config, []
+    head = config.Arch.Head
+    in_head = None if head is None else head.args.get("class_num", head.args.get("num_classes"))
+    if config.Global.class_num not in (None, in_head):
+        notes.append(
+            f"Global.class_num ({config.Global.class_num}) decides nothing; the head's own "
+            f"number of classes does ({in_head})."
+        )
+    if config.Global.eval_mode == "retrieval":
+        if config.Loss is not None and config.Loss.Eval:
+            notes.append("Loss.Eval is not computed in retrieval evaluation; metrics are.")
+        if "sim_block_size" in config.Global.model_fields_set:
+            notes.append("sim_block_size decides nothing: the metrics are exact for any block.")
+    return notes
+
+
+def check_sampler(run: Run, section: SplitSection, dataset: ImageDataset) -> None:
+    """Refuse a loss over pairs where no batch can hold a pair."""
+    losses = [spec.name for spec in run.config.Loss.Train] if run.config.Loss else []
+    pairs = [name for name in losses if name not in ("CELoss", "CrossEntropy")]
+    grouped = "Identity" in section.sampler.name or "PK" in section.sampler.name
+    if pairs and not grouped and len(set(dataset.labels)) == len(dataset.labels):
+        raise DataError(
+            f"{dataset.source}: every label has a single image, so {pairs[0]} never finds a pair."
+        )
