@@ -52,5 +52,4 @@ def copy_parameters(module, data, prefix="param."):
         for name, parameter in module.named_parameters():
             recorded = data.get(prefix + name, data.get(prefix + name.rpartition(".")[2]))
             value = torch.from_numpy(recorded)
-            linear = value.ndim == 2 and name.rpartition(".")[2] == "weight"
-            parameter.copy_(value.T if linear else value)
+            parameter.copy_(value.T if value.ndim == 2 else value)

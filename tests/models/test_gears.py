@@ -10,8 +10,9 @@ from golden_cases import arrays, assert_near, cases, copy_parameters, yaml_args
 
 from lookalike import build
 
-NECKS = ("FC", "VehicleNeck")
-HEADS = ("FC", "ArcMargin")
+NECKS = ("FC", "VehicleNeck", "BNNeck", "FRFNNeck", "MetaBNNeck", "Tanh")
+HEADS = ("FC", "ArcMargin", "CosMargin", "CircleMargin", "AdaMargin")
+BEYOND = ("SubCenterArcMargin", "CurricularMargin", "MagMargin", "ElasticMargin")
 
 
 @pytest.mark.parametrize("case", cases("neck", components=NECKS))
@@ -19,11 +20,36 @@ def test_neck_matches_reference(case):
     data = arrays(case)
     neck = build("neck", {"name": case["component"], **yaml_args(case)}).train()
     copy_parameters(neck, data)
+    copy_statistics(neck, data, "state.before.")
+    neck.mode = case["params"].get("_setup_opt", {}).get("bn_mode", "general")
     x = torch.from_numpy(data["in.x"]).requires_grad_()
     output = neck(x)
     assert_near(output, data["out.train"], case["tolerance"]["forward"])
     output.backward(torch.from_numpy(data["in.cotangent"]))
     assert_near(x.grad, data["grad.x"], case["tolerance"]["grad"])
+    for name, parameter in neck.named_parameters():
+        recorded = data[f"grad.{name}"]
+        recorded = recorded.T if recorded.ndim == 2 else recorded
+        assert_near(parameter.grad, recorded, case["tolerance"]["grad"], name)
+    for name, buffer in statistics_of(neck).items():
+        assert_near(buffer, data[f"state.after.{name}"], case["tolerance"]["forward"], name)
+    if "out.eval" in data:
+        assert_near(neck.eval()(x), data["out.eval"], case["tolerance"]["forward"], "eval")
+
+
+def statistics_of(module):
+    """Running statistics under the reference's names."""
+    words = {"running_mean": "_mean", "running_var": "_variance"}
+    return {
+        f"{name.rpartition('.')[0]}.{words[name.rpartition('.')[2]]}": buffer
+        for name, buffer in module.named_buffers()
+        if name.rpartition(".")[2] in words
+    }
+
+
+def copy_statistics(module, data, prefix):
+    for name, buffer in statistics_of(module).items():
+        buffer.copy_(torch.from_numpy(data[prefix + name]))
 
 
 @pytest.mark.parametrize("case", cases("head", "head_boundary", components=HEADS))
@@ -46,9 +72,12 @@ def test_head_matches_reference(case):
 
 @pytest.mark.parametrize("case", cases("init_distribution", components=(*NECKS, *HEADS)))
 def test_initial_weights_are_drawn_like_the_reference(case):
-    kind = "neck" if case["component"] == "VehicleNeck" else "head"
+    kind = "neck" if case["component"].endswith("Neck") else "head"
     spec = {"name": case["component"], **yaml_args(case)}
     builds = [dict(build(kind, spec).named_parameters()) for _ in range(6)]
+    # buffers are counted by the golden cases that record their values
+    case["values"] = {k: v for k, v in case["values"].items() if k in builds[0]}
+    assert case["values"]
     for name, recorded in case["values"].items():
         drawn = torch.cat([b[name].detach().flatten() for b in builds]).double()
         assert len(drawn) == recorded["n"]
@@ -83,16 +112,76 @@ def test_arc_margin_is_the_arccos_formula(easy_margin):
 
 @pytest.mark.parametrize("kind", ["parallel", "opposite", "zero"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_arc_margin_is_finite_where_the_angle_is_extreme(kind, dtype):
-    head = build("head", {"ArcMargin": {"embedding_size": 8, "class_num": 4}})
-    x = {"parallel": head.weight[:1] * 3, "opposite": -head.weight[:1], "zero": torch.zeros(1, 8)}
+@pytest.mark.parametrize("name", [*HEADS, *BEYOND])
+def test_heads_are_finite_where_the_angle_is_extreme(name, kind, dtype):
+    extra = {"margin": 0.35, "scale": 64.0} if name == "CircleMargin" else {}
+    head = build("head", {name: {"embedding_size": 8, "class_num": 4, **extra}})
+    weight = next(p for p in head.parameters() if p.ndim == 2)
+    x = {"parallel": weight[:1] * 3, "opposite": -weight[:1], "zero": torch.zeros(1, 8)}
     x = x[kind].detach().to(dtype).requires_grad_()
-    loss = F.cross_entropy(head(x, torch.tensor([0])), torch.tensor([0]))
+    with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+        logits = head(x, torch.tensor([0]))
+    loss = F.cross_entropy(logits.float(), torch.tensor([0]))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(x.grad).all()
-    assert torch.isfinite(head.weight.grad).all()
-    assert head.weight.dtype == torch.float32
+    assert torch.isfinite(weight.grad).all()
+    assert weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_margin_heads_only_lower_the_true_class(name):
+    torch.manual_seed(0)
+    head = build("head", {name: {"embedding_size": 6, "class_num": 5}})
+    x, labels = torch.randn(20, 6) * 20, torch.randint(5, (20,))
+    with_margin = head(x, labels)
+    plain = head(x, None) * head.scale
+    own = F.one_hot(labels, 5).bool()
+    assert (with_margin[own] < plain[own]).all()
+    if name != "CurricularMargin":  # which raises hard negatives on purpose
+        torch.testing.assert_close(with_margin[~own], plain[~own])
+    torch.testing.assert_close(head.eval()(x, labels), head(x, None))
+
+
+def test_sub_centers_count_the_nearest():
+    head = build("head", {"SubCenterArcMargin": {"embedding_size": 3, "class_num": 2,
+                                                 "num_centers": 2}})  # fmt: skip
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1]]))
+    cosine = head(torch.tensor([[0.0, 5.0, 0.0]]), None)
+    torch.testing.assert_close(cosine, torch.tensor([[1.0, 0.0]]))
+
+
+def test_larger_norms_get_larger_margins():
+    head = build("head", {"MagMargin": {"embedding_size": 4, "class_num": 3}})
+    x = torch.randn(1, 4)
+    x = x / x.norm()
+    labels = torch.tensor([0])
+    drop = [(head(x * n, None) * 64 - head(x * n, labels))[0, 0].item() for n in (10, 60, 110)]
+    assert drop[0] < drop[1] < drop[2]
+
+
+def test_straight_through_changes_the_value_but_not_the_slope():
+    torch.manual_seed(0)
+    spec = {"embedding_size": 6, "class_num": 4, "margin": 0.5, "scale": 10.0}
+    exact = build("head", {"ArcMargin": spec})
+    through = build("head", {"ArcMargin": {**spec, "gradient": "straight_through"}})
+    through.load_state_dict(exact.state_dict())
+    labels = torch.tensor([0, 1, 2])
+    x = torch.randn(3, 6, requires_grad=True)
+    torch.testing.assert_close(through(x, labels), exact(x, labels))
+    (slope,) = torch.autograd.grad(through(x, labels).sum(), x)
+    (plain,) = torch.autograd.grad(10.0 * through(x, None).sum(), x)
+    torch.testing.assert_close(slope, plain)
+
+
+def test_gem_pooling_lies_between_mean_and_maximum():
+    x = torch.rand(2, 3, 4, 4)
+    pooled = [build("neck", {"GeMPooling": {"in_channels": 3, "p": p}})(x) for p in (1, 3, 200)]
+    torch.testing.assert_close(pooled[0], x.mean((2, 3)))
+    torch.testing.assert_close(pooled[2], x.amax((2, 3)), rtol=0.05, atol=0)
+    assert (pooled[0] <= pooled[1]).all()
+    assert (pooled[1] <= pooled[2]).all()
 
 
 def test_arc_margin_gradient_agrees_with_finite_differences():

@@ -23,3 +23,10 @@ def reference_conv(layer: nn.Conv2d) -> None:
     nn.init.normal_(layer.weight, std=math.sqrt(2.0 / fan))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def xavier_uniform(layer: nn.Linear) -> None:
+    """Uniform within the root of 6 / (in + out), offset zero."""
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from lookalike.optim.rms_prop import RMSProp
+
 Groups = list[dict[str, Any]]
 
 
@@ -58,9 +60,30 @@ def adamw(
     return torch.optim.AdamW(groups, lr=0.0, betas=(beta1, beta2), eps=epsilon)
 
 
+def rms_prop(
+    groups: Groups,
+    *,
+    momentum: float = 0.0,
+    rho: float = 0.95,
+    epsilon: float = 1e-6,
+    centered: bool = False,
+) -> torch.optim.Optimizer:
+    """Build RMSProp; see :class:`lookalike.optim.rms_prop.RMSProp`.
+
+    Args:
+        groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
+        momentum: Share of the velocity that is kept.
+        rho: Decay of the mean square.
+        epsilon: Added inside the root.
+        centered: Subtract the squared mean of the gradient.
+    """
+    return RMSProp(groups, momentum=momentum, rho=rho, epsilon=epsilon, centered=centered)
+
+
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "Momentum": momentum,
     "SGD": sgd,
     "Adam": adam,
     "AdamW": adamw,
+    "RMSProp": rms_prop,
 }

@@ -60,13 +60,18 @@ class ScheduledOptimizer:
         if self.clip_global_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, self.clip_global_norm)
 
+    def report(self, metric: float) -> None:
+        """Tell the schedule what an evaluation found."""
+        self.schedule.report(metric)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
-        return {"optimizer": self.optimizer.state_dict()}
+        return {"optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
 
 
 def _add_l1(parameters: list[torch.nn.Parameter], coefficient: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 
 class Timing(TypedDict, total=False):
@@ -59,6 +59,16 @@ class Schedule:
             rise = (self.peak - self.warmup_start) * time / self.warmup
             return self.warmup_start + rise
         return self.curve(time - self.warmup)
+
+    def report(self, metric: float) -> None:
+        """Take in the metric of an evaluation; only :class:`Plateau` listens."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs: nothing, for a function of the step."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a saved state."""
 
 
 def warmup_length(**timing: Unpack[Timing]) -> int:
@@ -137,3 +147,91 @@ def multi_step(
     """
     places = sorted(in_units(milestones, **timing))
     return Schedule(lambda time: lr * gamma ** bisect_right(places, time), lr, **timing)
+
+
+def step(lr: float, step_size: float, gamma: float = 0.1, **timing: Unpack[Timing]) -> Schedule:
+    """Multiply by ``gamma`` after every ``step_size`` epochs.
+
+    Args:
+        lr: The learning rate to start from.
+        step_size: Epochs between the falls, counted from the end of the warm-up.
+        gamma: Factor at each of them.
+        **timing: See :class:`Timing`.
+
+    Example:
+        >>> schedule = step(1.0, 2, 0.5, epochs=4)
+        >>> [schedule(number) for number in range(4)]
+        [1.0, 1.0, 0.5, 0.5]
+    """
+    (length,) = in_units([step_size], **timing)
+    return Schedule(lambda time: lr * gamma ** (time // length), lr, **timing)
+
+
+def piecewise(
+    decay_epochs: Sequence[float] = (),
+    values: Sequence[float] = (),
+    *,
+    lr: float | None = None,
+    honour_values: bool = False,
+    **timing: Unpack[Timing],
+) -> Schedule:
+    """Take the values one after the other, changing at the given epochs.
+
+    As in the reference, giving ``lr`` too makes it ignore the epochs and values: the rate then
+    falls to a tenth every 30 epochs. ``honour_values`` takes them all the same.
+
+    Args:
+        decay_epochs: Where the next value begins, counted from the end of the warm-up.
+        values: One more than the epochs.
+        lr: See above.
+        honour_values: Take epochs and values though ``lr`` is given.
+        **timing: See :class:`Timing`.
+
+    Raises:
+        ValueError: If the numbers of epochs and values do not fit.
+
+    Example:
+        >>> schedule = piecewise([1, 2], [0.3, 0.2, 0.1], epochs=3)
+        >>> [schedule(number) for number in range(3)]
+        [0.3, 0.2, 0.1]
+    """
+    if lr and not honour_values:
+        decay_epochs = range(30, timing.get("epochs", 1), 30)
+        values = [lr / 10**power for power in range(len(decay_epochs) + 1)]
+    if len(values) != len(decay_epochs) + 1:
+        raise ValueError(
+            f"values must be one more than decay_epochs, got {len(values)} and {len(decay_epochs)}."
+        )
+    places = in_units(decay_epochs, **timing)
+    return Schedule(lambda time: values[bisect_right(places, time)], values[0], **timing)
+
+
+def linear(
+    lr: float,
+    *,
+    end_lr: float = 0.0,
+    power: float = 1.0,
+    cycle: bool = False,
+    **timing: Unpack[Timing],
+) -> Schedule:
+    """Fall along a polynomial to ``end_lr`` at the end of the run; a straight line by default.
+
+    Args:
+        lr: The learning rate to start from.
+        end_lr: The learning rate to end with.
+        power: Of the polynomial.
+        cycle: Stretch the fall over as many runs' lengths as have begun, instead of staying.
+        **timing: See :class:`Timing`.
+
+    Example:
+        >>> [linear(1.0, epochs=4)(number) for number in range(4)]
+        [1.0, 0.75, 0.5, 0.25]
+    """
+    length = length_after_warmup(**timing)
+
+    def curve(time: int) -> float:
+        whole = length * max(1, math.ceil(time / length)) if cycle else length
+        left = 1.0 - min(time, whole) / whole
+        return float((lr - end_lr) * left**power + end_lr)
+
+    return Schedule(curve, lr, **timing)

@@ -204,6 +204,8 @@ class Trainer:
         self.log.line(f"[Eval][Epoch {epoch}][Avg]{shown(self.last_metrics)}")
         self.log.record("eval", {"epoch": epoch, "step": self.iteration, **self.last_metrics})
         score = next(iter(self.last_metrics.values()))
+        for optimizer in self.optimizers if epoch else ():
+            optimizer.report(score)
         improved = self.best is None or score >= self.best
         if improved:
             self.best, self.best_epoch = score, epoch

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
+from lookalike.models.heads.target import add_angle, check_scale, true_class, with_true_class
 
 
 class ArcMargin(nn.Module):
@@ -29,6 +31,8 @@ class ArcMargin(nn.Module):
         margin: Additive angular margin in **radians** (0.5 rad is 28.6 degrees).
         scale: Multiplier of every cosine, the radius of the hypersphere. No unit.
         easy_margin: Apply the margin only where theta < pi / 2.
+        gradient: ``exact``, or ``straight_through``: the margin then changes the value but not
+            the slope, as some published trainers do.
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
@@ -52,6 +56,8 @@ class ArcMargin(nn.Module):
         margin: float = 0.5,
         scale: float = 80.0,
         easy_margin: bool = False,
+        *,
+        gradient: Literal["exact", "straight_through"] = "exact",
     ) -> None:
         super().__init__()
         if not 0.0 <= margin < math.pi:
@@ -59,10 +65,10 @@ class ArcMargin(nn.Module):
             raise ValueError(
                 f"margin is an angle in radians and must be in [0, pi), got {margin}.{degrees}"
             )
-        if scale <= 0.0:
-            raise ValueError(f"scale must be positive, got {scale}.")
+        check_scale(scale)
         self.in_features, self.num_classes = embedding_size, num_classes
         self.margin, self.scale, self.easy_margin = margin, scale, easy_margin
+        self.gradient = gradient
         self.weight = nn.Parameter(torch.empty(num_classes, embedding_size))
         nn.init.xavier_normal_(self.weight)
 
@@ -70,15 +76,14 @@ class ArcMargin(nn.Module):
         cosine = cosines(embeddings, self.weight)
         if labels is None or not self.training:
             return cosine
-        rows = torch.arange(len(cosine), device=cosine.device)
-        columns = labels.reshape(-1)
-        with_margin = self._add_margin(cosine[rows, columns])
-        return self.scale * cosine.index_put((rows, columns), with_margin)
+        target = true_class(cosine, labels)
+        with_margin = self._add_margin(target)
+        if self.gradient == "straight_through":
+            with_margin = target + (with_margin - target).detach()
+        return self.scale * with_true_class(cosine, labels, with_margin)
 
     def _add_margin(self, cosine: Tensor) -> Tensor:
-        # 1e-6 keeps the gradient of the root finite where an embedding sits on its class weight
-        sine = (1.0 - cosine.square()).clamp_min(0.0).add(1e-6).sqrt()
-        with_margin = cosine * math.cos(self.margin) - sine * math.sin(self.margin)
+        with_margin = add_angle(cosine, math.cos(self.margin), math.sin(self.margin))
         if self.easy_margin:
             return torch.where(cosine > 0.0, with_margin, cosine)
         linear = cosine - self.margin * math.sin(self.margin)

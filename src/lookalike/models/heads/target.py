@@ -1,0 +1,36 @@
+"""What margin heads share: the cosine of the true class, taken out and put back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def true_class(cosine: Tensor, labels: Tensor) -> Tensor:
+    """Return the entry of each row's own class: ``[B, C]`` and ``[B]`` to ``[B]``."""
+    return cosine.gather(1, labels.reshape(-1, 1)).squeeze(1)
+
+
+def with_true_class(cosine: Tensor, labels: Tensor, value: Tensor) -> Tensor:
+    """Return the rows with the entry of their own class replaced; others keep their gradient."""
+    rows = torch.arange(len(cosine), device=cosine.device)
+    return cosine.index_put((rows, labels.reshape(-1)), value)
+
+
+def add_angle(cosine: Tensor, cos_margin: Tensor | float, sin_margin: Tensor | float) -> Tensor:
+    """Return ``cos(theta + margin)`` from ``cos(theta)``.
+
+    1e-6 keeps the gradient of the root finite where an embedding sits on its class weight.
+    """
+    sine = (1.0 - cosine.square()).clamp_min(0.0).add(1e-6).sqrt()
+    return cosine * cos_margin - sine * sin_margin
+
+
+def check_scale(scale: float) -> None:
+    """Refuse a scale that would turn or flatten the logits.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+    if scale <= 0.0:
+        raise ValueError(f"scale must be positive, got {scale}.")
