@@ -96,7 +96,7 @@ def draw_neighbours(options: Sequence[str], config: str, model: Path, path: Path
                 image = dataset.image_root / dataset.paths[item]
                 show_image(grid[row, start + 1 + rank], image, RIGHT if same else WRONG)
     figure.suptitle(
-        "Query (grey) and its nearest drawings by other hands: before training (left) and after"
+        "Query (grey) and its nearest drawings by any hand: before training (left) and after"
         " (right). Green: the same emoji.",
         fontsize=10,
     )

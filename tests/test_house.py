@@ -28,7 +28,7 @@ SPEC_READERS = {"assembly", "cli", "config", "paddleclas"}
 WITHOUT_TORCH = {"errors", "config", "paddleclas"}
 MAX_FILE, MAX_FUNCTION = 300, 50
 # longer for a reason that is given here
-LONG_FILES = {}
+LONG_FILES = {"paddleclas/words.py"}  # a table
 
 
 def files(root=SOURCE):

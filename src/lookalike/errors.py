@@ -4,6 +4,7 @@
 
     LookalikeError            1   anything below, or a bug of ours
     ├── ConfigError           2   the YAML or the command line asks for the impossible
+    │   └── ComponentError    2   a component refuses the value of an argument
     ├── DataError             3   a list, an image or a label is wrong
     ├── SetupError            4   the machine lacks something: a device, a package, disk space
     ├── DivergedError         5   the loss is no longer a number
@@ -18,6 +19,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class LookalikeError(Exception):
@@ -67,6 +69,20 @@ class ConfigError(LookalikeError, ValueError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class ComponentError(ConfigError):
+    """A component refused the value of an argument; its place in the YAML is added later.
+
+    Attributes:
+        kind: ``head``, ``loss``, ...
+        name: As the YAML has it.
+        detail: What the component said.
+    """
+
+    def __init__(self, kind: str, name: str, detail: str) -> None:
+        super().__init__(f"{kind} {name}: {detail}")
+        self.kind, self.name, self.detail = kind, name, detail
+
+
 class DataError(LookalikeError, ValueError):
     """A list file, an image or a label that cannot be used; names the file and the line."""
 
@@ -111,3 +127,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.55)
     return f" Did you mean '{by_lower[found[0]]}'?" if found else ""
+
+
+def cut(value: Any, length: int = 120) -> str:
+    """Show a value in a message, shortened.
+
+    Example:
+        >>> cut("x" * 200, 10)
+        "'xxxxxxxxx..."
+    """
+    text = repr(value)
+    return text if len(text) <= length else f"{text[:length]}..."

@@ -145,7 +145,8 @@ def test_typos_are_answered(text, hints):
 
 
 @pytest.mark.parametrize(
-    "value", ["[1", "{a", "'x", "@x", "!!python/object/apply:os.system ['id']", "*a", "a: b: c", "# x"]
+    "value",
+    ["[1", "{a", "'x", "@x", "!!python/object/apply:os.system ['id']", "*a", "a: b: c", "# x"],
 )
 def test_a_value_that_is_no_yaml_names_its_assignment(value):
     _, problems = apply("Global.seed=1", f"Global.epochs={value}")

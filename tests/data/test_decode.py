@@ -1,5 +1,6 @@
 """Every odd image file is decoded like Pillow does, or refused with its name; nothing hangs."""
 
+import contextlib
 import io
 import os
 import struct
@@ -91,10 +92,8 @@ def test_damaged_exif_does_not_cost_the_image(kind, exif):
 @settings(max_examples=120, deadline=None)
 def test_any_exif_gives_pixels_or_a_data_error(kind, exif):
     data = encode(RGB, kind, exif=b"Exif\0\0II*\0" + exif)
-    try:
+    with contextlib.suppress(DataError):
         assert decode_image(data).dtype == np.uint8
-    except DataError:
-        pass
 
 
 def odd_images():
@@ -224,19 +223,15 @@ def test_corrupt_middle_of_a_jpeg_gives_pixels_or_a_data_error(place, noise):
 @settings(max_examples=80, deadline=None)
 def test_changed_byte_of_a_png_gives_pixels_or_a_data_error(place, change):
     data = PNG[:place] + bytes([PNG[place] ^ change]) + PNG[place + 1 :]
-    try:
+    with contextlib.suppress(DataError):
         assert decode_image(data, max_pixels=1_000_000).shape[2] == 3
-    except DataError:
-        pass
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", b"GIF89a", b"BM", b"II*\0", b"RIFF"]))
 @settings(max_examples=80, deadline=None)
 def test_any_bytes_give_pixels_or_a_data_error(noise, magic):
-    try:
+    with contextlib.suppress(DataError):
         decode_image(magic + noise, max_pixels=1_000_000)
-    except DataError:
-        pass
 
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (2_147_483_647, 2), (65_500, 65_500)])
@@ -260,10 +255,8 @@ def test_a_text_chunk_bomb_is_harmless():
     text = b"comment\0\0" + zlib.compress(bytes(80_000_000), 9)
     image = zlib.compress((b"\0" + bytes(3)) * 1)
     data = png_chunks(png_header(1, 1, 8, 2), (b"zTXt", text), (b"IDAT", image), (b"IEND", b""))
-    try:
+    with contextlib.suppress(DataError):
         assert decode_image(data).shape == (1, 1, 3)
-    except DataError:
-        pass
 
 
 def test_reading_never_warns():

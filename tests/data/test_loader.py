@@ -153,7 +153,15 @@ def test_evaluation_reads_each_image_once_in_order(folder, num_workers):
 
 @pytest.mark.parametrize(
     ("damage", "num_workers"),
-    [("text", 0), ("empty", 0), ("truncated", 0), ("gone", 0), ("folder", 0), ("text", 1), ("gone", 2)],
+    [
+        ("text", 0),
+        ("empty", 0),
+        ("truncated", 0),
+        ("gone", 0),
+        ("folder", 0),
+        ("text", 1),
+        ("gone", 2),
+    ],
 )
 def test_a_broken_image_is_a_short_data_error_that_names_it(folder, damage, num_workers):
     dataset = read(folder)

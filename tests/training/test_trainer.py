@@ -6,8 +6,9 @@ import signal
 import pytest
 import torch
 
-from lookalike.assembly.job import build_job, make_trainer
+from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError, DivergedError, Interrupted
 from lookalike.training import RunLog, load_checkpoint
 

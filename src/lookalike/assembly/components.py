@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,7 +12,9 @@ from typing import Any
 from lookalike.assembly.catalog import CATALOG, ENTRY_POINTS, PREFIXES
 from lookalike.assembly.dialect import their_names, translate_component
 from lookalike.assembly.signatures import Signature, check_arguments, signature_of
-from lookalike.errors import ConfigError, Problem, nearest
+from lookalike.errors import ComponentError, ConfigError, LookalikeError, Problem, nearest
+
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,10 @@ class Ready:
         """Call the target; a refusal of a value becomes a ConfigError that names the component."""
         try:
             return self.target(**self.args, **runtime)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ConfigError) or hasattr(error, "exit_code"):
-                raise
-            raise ConfigError(f"{self.kind} {self.name}: {error}") from error
+        except LookalikeError:
+            raise
+        except (TypeError, ValueError, RuntimeError, ZeroDivisionError, OverflowError) as error:
+            raise ComponentError(self.kind, self.name, str(error)) from error
 
     def accepts(self, runtime: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of the runtime arguments that the target takes."""
@@ -74,8 +77,13 @@ def prepare(
         return None, [("", str(error))]
     signature = signature_of(target)
     converted, problems = check_arguments(
-        signature, translated.args, runtime=runtime, their_words=translated.their_words
+        signature,
+        translated.args,
+        runtime=runtime,
+        their_words=translated.their_words,
+        known_words=translated.words,
     )
+    problems += [(word, "is given twice, under two names.") for word in translated.twice]
     return Ready(kind, name, target, converted, signature), problems
 
 
@@ -107,7 +115,10 @@ def find(kind: str, name: str, allow_import: Sequence[str] = ()) -> Callable[...
 
 def _require_allowed(kind: str, name: str, path: str, allow_import: Sequence[str]) -> None:
     module = path.partition(":")[0]
-    if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in allow_import):
+    if not _MODULE.fullmatch(module):
+        raise ConfigError(f"'{path}' is not an import path; write module:name.")
+    permitted = [allowed for allowed in allow_import if allowed]
+    if not any(module == allowed or module.startswith(f"{allowed}.") for allowed in permitted):
         raise ConfigError(
             f"the {kind} '{name}' would run code of the module '{module}'. A YAML may do that only "
             f"with your permission: add --allow-import {module.partition('.')[0]}"
@@ -119,8 +130,10 @@ def load_path(path: str) -> Callable[..., Any]:
     module, _, attribute = path.partition(":")
     try:
         target = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"'{path}' cannot be imported: {error}.") from error
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing runs whatever is there
+        raise ConfigError(
+            f"'{path}' cannot be imported ({type(error).__name__}: {error})."
+        ) from error
     if not callable(target):
         raise ConfigError(f"'{path}' is not a class or function.")
     return target  # type: ignore[no-any-return]

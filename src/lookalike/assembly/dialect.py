@@ -11,6 +11,7 @@ try:
         Translation,
         drop_ignored,
         drop_irrelevant,
+        stays_whole,
         stop_layer_candidates,
         their_names,
         translate_component,
@@ -24,10 +25,12 @@ except ImportError:
         name: str
         args: dict[str, Any]
         their_words: dict[str, str]
+        words: list[str]
+        twice: list[str]
 
     def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Translation:
         """Take every word as it is."""
-        return Translation(name, dict(args), {})
+        return Translation(name, dict(args), {}, [], [])
 
     def drop_ignored(
         kind: str, name: str, args: Mapping[str, Any]
@@ -39,7 +42,13 @@ except ImportError:
         """Keep every key."""
         return data, []
 
-    def stop_layer_candidates(name: str) -> tuple[list[str], tuple[str, int] | None]:
+    def stays_whole(name: str, backbone: str) -> str:
+        """Know no backbone that is not cut."""
+        return ""
+
+    def stop_layer_candidates(
+        name: str, backbone: str = ""
+    ) -> tuple[list[str], tuple[str, int] | None]:
         """Look for a layer under its own name only."""
         return [name], None
 
@@ -52,6 +61,7 @@ __all__ = [
     "Translation",
     "drop_ignored",
     "drop_irrelevant",
+    "stays_whole",
     "stop_layer_candidates",
     "their_names",
     "translate_component",

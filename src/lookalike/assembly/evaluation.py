@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ class EvalSplit:
 
     name: str
     dataset: ImageDataset
-    batches: torch.utils.data.DataLoader[Batch]
+    batches: Iterable[Batch]
 
 
 @dataclass

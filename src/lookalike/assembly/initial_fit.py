@@ -72,7 +72,11 @@ def _features(
     log: RunLog,
 ) -> Tensor:
     plain = ImageDataset(
-        images.image_root, images.images, transforms=transforms, source=images.source
+        images.image_root,
+        images.images,
+        transforms=transforms,
+        source=images.source,
+        boxes=images.boxes,
     )
     batches = make_loader(
         plain, SequenceSampler(plain.labels, batch_size=64), num_workers=num_workers

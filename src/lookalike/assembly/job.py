@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lookalike.assembly.consistency import (
     check_sampler,
@@ -16,26 +15,19 @@ from lookalike.assembly.consistency import (
     settings_without_effect,
 )
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
-from lookalike.assembly.facts import facts
-from lookalike.assembly.initial_fit import fit_to_images
-from lookalike.assembly.load import Run
+from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
 from lookalike.assembly.model import BuiltModel, build_model
 from lookalike.assembly.parts import (
     make_dataset,
-    make_loss,
-    make_metrics,
-    make_optimizer,
     make_sampler,
-    transforms_of,
 )
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset
-from lookalike.errors import ConfigError, DataError, Problem
 from lookalike.models.weights import load_state, read_weights
 from lookalike.retrieval import RetrievalResult
-from lookalike.training import RunLog, Trainer
+from lookalike.training import RunLog, load_checkpoint
 
 
 @dataclass
@@ -80,7 +72,7 @@ def build_job(
     training: bool = True,
     strict_device: bool = False,
     need_weights: bool = True,
-    load_pretrained: bool = True,
+    allow_missing: Sequence[str] = (),
 ) -> Job:
     """Build the model and the data of a run, and check that they fit each other.
 
@@ -89,11 +81,23 @@ def build_job(
         training: Build the training data too.
         strict_device: Refuse to fall back to the CPU.
         need_weights: Refuse to build a model whose pretrained weights are not there.
-        load_pretrained: Load ``Global.pretrained_model``.
+        allow_missing: Patterns of tensors that ``Global.pretrained_model`` may lack, or have
+            beside the model's.
 
     Raises:
         LookalikeError: Whatever does not fit, before the first image is decoded.
     """
+    with locating(run):
+        return _build_job(run, training, strict_device, need_weights, allow_missing)
+
+
+def _build_job(
+    run: Run,
+    training: bool,
+    strict_device: bool,
+    need_weights: bool,
+    allow_missing: Sequence[str],
+) -> Job:
     config, notes = run.config, list(run.notes)
     seed_everything(seed_of(run))
     device = choose_device(config.Global.device, strict=strict_device, notes=notes)
@@ -109,9 +113,7 @@ def build_job(
     notes += built.notes
     if built.weights is not None:
         notes.append(f"Backbone weights: {built.weights}")
-    if load_pretrained and isinstance(config.Global.pretrained_model, str):
-        source = config.Global.pretrained_model
-        notes.append(str(load_state(built.model, read_weights(source), source=source)))
+    _load_weights(run, built, training, allow_missing, notes)
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     job = Job(run, built, device, notes=notes)
     workers = worker_limit(notes)
@@ -123,51 +125,31 @@ def build_job(
     return job
 
 
-def make_trainer(job: Job, log: RunLog) -> Trainer:
-    """Put the job's parts into a training loop."""
-    run, settings = job.run, job.run.config.Global
-    assert job.batches is not None and job.train is not None and run.config.Loss is not None
-    loss = make_loss(run.config.Loss.Train, run.allow_import).to(job.device)
-    per_epoch = settings.iter_per_epoch or len(job.batches)
-    accumulate = settings.update_freq if settings.update_freq <= per_epoch else 1
-    per_epoch -= per_epoch % accumulate
-    if per_epoch == 0:
-        raise DataError(
-            f"{job.train.source}: the sampler yields no batch from {len(job.train)} images; lower "
-            "batch_size, or set drop_last: False."
-        )
-    optimizers = [
-        make_optimizer(
-            spec,
-            [job.model, loss],
-            epochs=settings.epochs,
-            steps_per_epoch=per_epoch // accumulate,
-            allow_import=run.allow_import,
-        )
-        for spec in run.config.Optimizer
-    ]
-    return Trainer(
-        model=job.model,
-        loss=loss,
-        optimizers=optimizers,
-        batches=job.batches,
-        epochs=settings.epochs,
-        iterations_per_epoch=per_epoch,
-        folder=job.folder,
-        log=log,
-        device=job.device,
-        evaluate=_evaluator(job, log) if job.evaluation is not None else None,
-        train_metrics=_train_metrics(run),
-        prepare=_preparation(job, log),
-        print_every=settings.print_batch_step,
-        accumulate=accumulate,
-        eval_every=settings.eval_interval,
-        eval_from=settings.start_eval_epoch,
-        eval_first=settings.eval_before_train,
-        save_every=settings.save_interval,
-        facts=facts(seed_of(run), _splits(job)),
-        names=job.train.paths,
+def _load_weights(
+    run: Run, built: BuiltModel, training: bool, allow_missing: Sequence[str], notes: list[str]
+) -> None:
+    """Load ``Global.pretrained_model``; for an evaluation, ``Global.checkpoints`` too."""
+    settings = run.config.Global
+    source = settings.pretrained_model
+    if not training and settings.checkpoints is not None:
+        source = settings.checkpoints
+        state = load_checkpoint(source).model
+    elif isinstance(source, str):
+        state = read_weights(source)
+    else:
+        if not training and built.weights is None:
+            notes.append(
+                "the model has no trained weights: give Global.pretrained_model to measure any."
+            )
+        return
+    report = load_state(
+        built.model,
+        state,
+        source=str(source),
+        allow_missing=allow_missing,
+        allow_left_over=allow_missing,
     )
+    notes.append(str(report))
 
 
 def _with_pretrained(arch: ArchSection, pretrained: str | bool | None) -> ArchSection:
@@ -185,14 +167,13 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
     if num_classes is not None:
         dataset.check_labels(num_classes)
     seed = seed_of(run)
-    try:
-        sampler = make_sampler(
-            section.sampler, dataset.labels, seed=seed, allow_import=run.allow_import
-        )
-    except ConfigError as error:
-        raise ConfigError(
-            [Problem("DataLoader.Train.sampler", str(error), where=run.document.file)]
-        ) from error
+    sampler = make_sampler(
+        section.sampler,
+        dataset.labels,
+        cameras=dataset.cameras,
+        seed=seed,
+        allow_import=run.allow_import,
+    )
     check_sampler(run, section, dataset)
     job.train = dataset
     job.batches = EndlessBatches(
@@ -203,55 +184,6 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
         prefetch_factor=section.loader.prefetch_factor,
         pin_memory=job.device.type == "cuda",
     )
-
-
-def _evaluator(job: Job, log: RunLog) -> Callable[[], Mapping[str, float]]:
-    def run_evaluation() -> Mapping[str, float]:
-        result = job.evaluate(log)
-        log.record("intervals", {name: list(bounds) for name, bounds in result.intervals.items()})
-        return result.values
-
-    return run_evaluation
-
-
-def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | None:
-    metrics = make_metrics(run.config.Metric.Train, run.allow_import)
-    if not metrics:
-        return None
-
-    def compute(output: Any, labels: Tensor) -> Mapping[str, Tensor]:
-        values: dict[str, Tensor] = {}
-        for metric in metrics:
-            values |= metric(output, labels)
-        return values
-
-    return compute
-
-
-def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
-    """Return what fits the initial weights to the training images, if any ask for it."""
-    assert job.train is not None and job.batches is not None
-    evaluated = job.run.config.DataLoader.Eval
-    transforms = job.train.transforms
-    if evaluated is not None:
-        split = evaluated.single or evaluated.Query
-        assert split is not None
-        transforms = transforms_of(split.dataset, job.run.allow_import)
-    return fit_to_images(
-        job.built,
-        job.train,
-        transforms,
-        device=job.device,
-        num_workers=job.batches.num_workers,
-        log=log,
-    )
-
-
-def _splits(job: Job) -> dict[str, ImageDataset]:
-    splits = {} if job.train is None else {"Train": job.train}
-    if job.evaluation is not None:
-        splits |= {split.name: split.dataset for split in job.evaluation.splits}
-    return splits
 
 
 def seed_of(run: Run) -> int:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lookalike.assembly.dialect import drop_ignored, drop_irrelevant
-from lookalike.assembly.parts import prepare_part, schedule_spec
+from lookalike.assembly.dialect import drop_ignored, drop_irrelevant, translate_component
+from lookalike.assembly.parts import TRANSFORM_WORDS, prepare_part, schedule_spec
 from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
 from lookalike.config.overrides import apply_overrides
 from lookalike.config.read import KeyPath
 from lookalike.config.schema import OptimizerSpec, SamplerSpec
-from lookalike.errors import ConfigError, Problem
+from lookalike.errors import ComponentError, ConfigError, Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,44 @@ def check_document(
         wrong, said = _check(place, allow_import)
         problems += [document.problem(path, text) for path, text in wrong]
         notes += [note for note in said if note not in notes]
+    if config is not None:
+        problems += _scopes(config, document)
     if problems or config is None:
         raise ConfigError(_once(problems))
     return Run(config, document, notes, tuple(allow_import))
+
+
+@contextmanager
+def locating(run: Run) -> Iterator[None]:
+    """Give a component's refusal of a value its place in the file."""
+    try:
+        yield
+    except ComponentError as error:
+        raise ConfigError([_locate(run.document, error)]) from error
+
+
+def _locate(document: Document, error: ComponentError) -> Problem:
+    """Find the component in the file and, if the refusal names one, the argument."""
+    for place in _places(document.data):
+        for path, kind, name, args in _with_transforms(place):
+            if (kind, name) != (error.kind, error.name):
+                continue
+            words = translate_component(kind, name, args).their_words
+            ours = {words_theirs: ours for ours, words_theirs in words.items()}
+            said = re.findall(r"\w+", error.detail)
+            for key in args:
+                if key in said or ours.get(key) in said:
+                    return document.problem((*path, key), error.detail)
+            return document.problem(path, error.detail)
+    return Problem("", str(error), where=document.file)
+
+
+def _with_transforms(place: _Place) -> Iterator[tuple[KeyPath, str, str, Mapping[str, Any]]]:
+    yield place.path, place.kind, place.name, place.args
+    for word in TRANSFORM_WORDS if place.kind == "dataset" else ():
+        for index, raw in enumerate(place.args.get(word) or ()):
+            for inner in _component("transform", (*place.path, word, index), raw):
+                yield inner.path, inner.kind, inner.name, inner.args
 
 
 @dataclass(frozen=True)
@@ -77,6 +114,7 @@ class _Place:
     path: KeyPath
     name: str
     args: Mapping[str, Any]
+    named: bool = True
 
 
 def _places(data: Mapping[str, Any]) -> Iterator[_Place]:
@@ -103,22 +141,27 @@ def _splits(path: KeyPath, section: Mapping[str, Any]) -> Iterator[_Place]:
             continue
         yield from _component("dataset", (*here, "dataset"), split["dataset"])
         if isinstance(split.get("sampler"), dict):
-            sampler = SamplerSpec.model_validate(split["sampler"])
+            try:
+                sampler = SamplerSpec.model_validate(split["sampler"])
+            except ValueError:
+                continue
             yield _Place("sampler", (*here, "sampler"), sampler.name, sampler.args)
 
 
 def _optimizers(raw: Any) -> Iterator[_Place]:
     for index, one in enumerate(raw if isinstance(raw, list) else [raw]):
         path: KeyPath = ("Optimizer", index) if isinstance(raw, list) else ("Optimizer",)
-        try:
-            spec = OptimizerSpec.model_validate(one)
-        except ValueError:
+        if isinstance(one, dict) and "name" not in one and len(one) == 1:
+            ((name, one),) = one.items()
+            path = (*path, name)
+            one = {**one, "name": name} if isinstance(one, dict) else None
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
             continue
-        if isinstance(one, dict) and "name" not in one:
-            path = (*path, spec.name)
-        yield _Place("optimizer", path, spec.name, spec.args)
-        lr = schedule_spec(spec.lr)
-        yield _Place("schedule", (*path, "lr"), lr.name, lr.args)
+        args = {key: value for key, value in one.items() if key not in OptimizerSpec.model_fields}
+        yield _Place("optimizer", path, one["name"], args)
+        if isinstance(one.get("lr"), dict | float | int):
+            lr = schedule_spec(one["lr"])
+            yield _Place("schedule", (*path, "lr"), lr.name, lr.args)
 
 
 def _component(kind: str, path: KeyPath, raw: Any) -> Iterator[_Place]:
@@ -126,7 +169,8 @@ def _component(kind: str, path: KeyPath, raw: Any) -> Iterator[_Place]:
         spec = ComponentSpec.model_validate(raw)
     except ValueError:
         return
-    yield _Place(kind, path if spec.named else (*path, spec.name), spec.name, spec.args)
+    here = path if spec.named else (*path, spec.name)
+    yield _Place(kind, here, spec.name, spec.args, spec.named)
 
 
 def _check(
@@ -134,12 +178,39 @@ def _check(
 ) -> tuple[list[tuple[KeyPath, str]], list[str]]:
     if not isinstance(place.name, str):
         return [], []
-    _, problems = prepare_part(place.kind, place.name, place.args, allow_import)
+    ready, problems = prepare_part(place.kind, place.name, place.args, allow_import)
     located = []
     for key, text in problems:
-        steps = tuple(int(step) if step.isdigit() else step for step in key.split(".") if step)
+        if not key and ready is None and place.named:
+            key = "name"
+        steps = tuple(_step(step) for step in key.split(".") if step)
         located.append(((*place.path, *steps), text))
     return located, drop_ignored(place.kind, place.name, place.args)[1]
+
+
+def _scopes(config: RunConfig, document: Document) -> list[Problem]:
+    """Refuse an optimiser scope that is a plain word without meaning."""
+    losses = [spec.name for spec in config.Loss.Train] if config.Loss else []
+    known = ["all", "RecModel", "backbone", "neck", "head", *losses]
+    return [
+        document.problem(
+            _scope_path(document.data["Optimizer"], index, spec.name),
+            f"no part is called '{spec.scope}'.{nearest(spec.scope, known)} Known: "
+            f"{', '.join(known)}; or a regular expression for module names.",
+        )
+        for index, spec in enumerate(config.Optimizer)
+        if spec.scope.isidentifier() and spec.scope not in known
+    ]
+
+
+def _scope_path(raw: Any, index: int, name: str) -> KeyPath:
+    here: KeyPath = ("Optimizer", index) if isinstance(raw, list) else ("Optimizer",)
+    one = raw[index] if isinstance(raw, list) else raw
+    return (*here, "scope") if "name" in one else (*here, name, "scope")
+
+
+def _step(text: str) -> str | int:
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

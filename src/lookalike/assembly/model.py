@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lookalike.assembly.dialect import stop_layer_candidates
+from lookalike.assembly.beside import beside_of
+from lookalike.assembly.dialect import stays_whole, stop_layer_candidates
 from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear, require
 from lookalike.config import ComponentSpec
@@ -19,6 +20,7 @@ from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.embedding_model import EmbeddingModel
 from lookalike.models.feature_tap import cut_backbone
+from lookalike.models.hub import hub_offline_if_unreachable
 from lookalike.models.weight_packages import PACKAGES
 from lookalike.models.weights import (
     LoadReport,
@@ -70,17 +72,11 @@ def build_model(
     notes: list[str] = []
     backbone, report = build_backbone(arch.Backbone, allow_import, need_weights, notes)
     if arch.BackboneStopLayer is not None:
-        candidates, numbered = stop_layer_candidates(arch.BackboneStopLayer.name)
-        try:
-            backbone = cut_backbone(
-                backbone,
-                candidates,
-                numbered=numbered,
-                image_shape=image_shape,
-                wanted=arch.BackboneStopLayer.name,
-            )
-        except ConfigError as error:
-            raise ConfigError([Problem("Arch.BackboneStopLayer.name", str(error))]) from error
+        layer, name = arch.BackboneStopLayer.name, arch.Backbone.name
+        if reason := stays_whole(layer, name):
+            notes.append(reason)
+        else:
+            backbone = _cut(backbone, layer, name, image_shape)
     data_inits = []
     gears: dict[str, nn.Module | None] = {"neck": None, "head": None}
     for kind, spec in (("neck", arch.Neck), ("head", arch.Head)):
@@ -90,9 +86,20 @@ def build_model(
     model = EmbeddingModel(
         backbone, gears["neck"], gears["head"], head_feature_from=arch.head_feature_from
     )
-    model.freeze_statistics = bool(arch.Backbone.args.get("frozen_statistics", False))
+    beside = beside_of("backbone", arch.Backbone.args)[0]
+    model.freeze_statistics = beside.get("frozen_statistics", False)
     shapes = _fit(model, arch, image_shape)
     return BuiltModel(model, shapes, data_inits, report, notes)
+
+
+def _cut(backbone: nn.Module, layer: str, name: str, image_shape: Sequence[int]) -> nn.Module:
+    candidates, numbered = stop_layer_candidates(layer, name)
+    try:
+        return cut_backbone(
+            backbone, candidates, numbered=numbered, image_shape=image_shape, wanted=layer
+        )
+    except ConfigError as error:
+        raise ConfigError([Problem("Arch.BackboneStopLayer.name", str(error))]) from error
 
 
 def build_backbone(
@@ -103,7 +110,7 @@ def build_backbone(
 ) -> tuple[nn.Module, LoadReport | None]:
     """Build the whole network of a backbone, with its pretrained weights if asked for."""
     module: nn.Module = require("backbone", spec, allow_import).make()
-    pretrained = spec.args.get("pretrained") or False
+    pretrained = beside_of("backbone", spec.args)[0].get("pretrained") or False
     if not pretrained:
         return module, None
     try:
@@ -142,7 +149,19 @@ def classifier_prefixes(module: nn.Module) -> list[str]:
 
 
 # our own backbone names and the library entry that has their weights
-_LIBRARY_WEIGHTS = {"ResNet50": ("torchvision", "resnet50", "IMAGENET1K_V1")}
+_RESNET50 = ("torchvision", "resnet50", "IMAGENET1K_V1")
+_LIBRARY_WEIGHTS = {
+    "AlexNet": ("torchvision", "alexnet", "IMAGENET1K_V1"),
+    "PPLCNetV2_base": ("timm", "lcnetv2_base", ""),
+    "ResNet50": _RESNET50,
+    "ResNet50_adaptive_max_pool2d": _RESNET50,
+    "ResNet50_last_stage_stride1": _RESNET50,
+    "ResNet50_vd": ("timm", "resnet50d", ""),
+    "ResNet101": ("torchvision", "resnet101", "IMAGENET1K_V1"),
+    "ResNet101_vd": ("timm", "resnet101d", ""),
+    "ResNet152": ("torchvision", "resnet152", "IMAGENET1K_V1"),
+    "ResNet152_vd": ("timm", "resnet152d", ""),
+}
 
 
 def _download(name: str) -> tuple[str, dict[str, Tensor]]:
@@ -153,7 +172,7 @@ def _download(name: str) -> tuple[str, dict[str, Tensor]]:
         name, (known_names().get(name, ""), name, "DEFAULT")
     )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), hub_offline_if_unreachable():
             warnings.simplefilter("ignore")
             if library == "torchvision":
                 import torchvision
@@ -186,21 +205,36 @@ def _fit(
     training = model.training
     model.eval()
     with torch.no_grad():
-        features = model.backbone(torch.zeros(1, *image_shape))
+        features = _run("Arch.Backbone", model.backbone, torch.zeros(1, *image_shape))
+        if not isinstance(features, Tensor):
+            raise ConfigError(
+                f"Arch.Backbone: {arch.Backbone.name} returns {type(features).__name__}, not one "
+                "tensor; name a layer to cut it at as Arch.BackboneStopLayer."
+            )
         shapes["backbone"] = list(features.shape)
         embedding = features
         if model.neck is not None and arch.Neck is not None:
             _same_width("Arch.Neck", arch.Neck, model.neck, features, "the backbone")
-            embedding = model.neck(features)
+            embedding = _run("Arch.Neck", model.neck, features)
             shapes["neck"] = list(embedding.shape)
         shapes["features"] = list(embedding.shape)
         if model.head is not None and arch.Head is not None:
             source = features if arch.head_feature_from == "backbone" else embedding
             name = "the neck" if source is embedding and model.neck is not None else "the backbone"
             _same_width("Arch.Head", arch.Head, model.head, source, name)
-            shapes["logits"] = list(model.head(source.flatten(1), None).shape)
+            shapes["logits"] = list(_run("Arch.Head", model.head, source.flatten(1), None).shape)
     model.train(training)
     return shapes
+
+
+def _run(at: str, module: nn.Module, *inputs: Tensor | None) -> Any:
+    """Run a stage; say which one does not fit what it is given."""
+    try:
+        return module(*inputs)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        given = list(inputs[0].shape) if inputs[0] is not None else []
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise ConfigError(f"{at} does not fit an input of shape {given}: {reason}") from error
 
 
 _WIDTH_WORDS = ("in_channels", "embedding_size", "num_features", "in_features")

@@ -83,7 +83,7 @@ def apply_param_attr(module: nn.Module, which: Literal["weight", "bias"], attr: 
 
 def _rule(value: Mapping[str, Any]) -> tuple[ParamRule | None, list[tuple[str, str]]]:
     multiplier = value.get("learning_rate", 1.0)
-    if not isinstance(multiplier, int | float):
+    if not _is_number(multiplier):
         return None, [("learning_rate", f"a number expected; got {multiplier!r}.")]
     if value.get("trainable") is False:
         multiplier = 0.0
@@ -92,10 +92,17 @@ def _rule(value: Mapping[str, Any]) -> tuple[ParamRule | None, list[tuple[str, s
         return (ParamRule(float(multiplier)) if multiplier != 1.0 else None), []
     kinds = {"L1Decay": "L1", "L2Decay": "L2", "L1": "L1", "L2": "L2"}
     name = regularizer.get("name") if isinstance(regularizer, Mapping) else None
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         return None, [("regularizer", f"name must be L1Decay or L2Decay; got {name!r}.")]
-    coeff = float(regularizer.get("coeff", 0.0))
-    return ParamRule(float(multiplier), coeff, kinds[name]), []
+    coeff = regularizer.get("coeff", 0.0)
+    if not _is_number(coeff):
+        return None, [("regularizer.coeff", f"a number expected; got {coeff!r}.")]
+    return ParamRule(float(multiplier), float(coeff), kinds[name]), []
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
 
 
 def _initializer(
@@ -103,6 +110,8 @@ def _initializer(
 ) -> tuple[Callable[[Tensor], None] | None, DataInit | None, list[tuple[str, str]]]:
     name = spec.get("name") if isinstance(spec, Mapping) else None
     args = {k: v for k, v in spec.items() if k != "name"} if isinstance(spec, Mapping) else {}
+    if not isinstance(name, str):
+        name = str(name)
     if name in _FROM_DATA.get(kind, ()):
         return None, DataInit(kind, name, args), []  # type: ignore[arg-type]
     if name not in INITIALIZERS:

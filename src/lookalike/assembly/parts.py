@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import nn
 
+from lookalike.assembly.beside import BESIDE, beside_of
 from lookalike.assembly.components import Ready, prepare
 from lookalike.assembly.dialect import drop_ignored
 from lookalike.assembly.param_attr import DataInit, ParamAttr, apply_param_attr, read_param_attr
+from lookalike.assembly.signatures import signature_of
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import OptimizerSpec, SamplerSpec
 from lookalike.data.transforms import Pipeline
@@ -19,28 +21,14 @@ from lookalike.optim import Schedule, ScheduledOptimizer, parameter_groups
 
 Problems = list[tuple[str, str]]
 
-# keys beside the constructor's own arguments, by kind
-BESIDE = {
-    "backbone": ("pretrained", "use_ssld", "frozen_statistics"),
-    "neck": ("weight_attr", "bias_attr"),
-    "head": ("weight_attr", "bias_attr"),
-    "loss": ("weight",),
-    "optimizer": (
-        "weight_decay",
-        "clip_norm",
-        "clip_global_norm",
-        "no_weight_decay_name",
-        "one_dim_param_no_weight_decay",
-    ),
-}
 # arguments the program provides, by kind
 RUNTIME = {
     "dataset": ("transforms",),
-    "sampler": ("labels", "seed"),
+    "sampler": ("labels", "cameras", "seed"),
     "optimizer": ("groups",),
     "schedule": ("epochs", "steps_per_epoch"),
 }
-_TRANSFORM_WORDS = ("transform_ops", "transforms", "transform")
+TRANSFORM_WORDS = ("transform_ops", "transforms", "transform")
 
 
 def prepare_part(
@@ -48,22 +36,19 @@ def prepare_part(
 ) -> tuple[Ready | None, Problems]:
     """Find a component and check all that the YAML says of it."""
     args, _ = drop_ignored(kind, name, args)
-    beside = BESIDE.get(kind, ())
+    beside, problems = beside_of(kind, args)
     own = {key: value for key, value in args.items() if key not in beside}
-    problems: Problems = []
     if kind == "dataset":
         own, problems = _without_transforms(own, allow_import)
     ready, more = _find(kind, name, own, allow_import)
     problems += more
     if kind in ("neck", "head"):
-        for key in beside:
+        for key in BESIDE[kind].types:
             _, wrong = read_param_attr(kind, args.get(key))
             problems += [(f"{key}.{where}" if where else key, text) for where, text in wrong]
         no_bias = args.get("bias_attr") is False
         if ready is not None and no_bias and "bias" not in ready.signature.types:
             problems.append(("bias_attr", f"{name} has no bias."))
-    if kind == "loss" and not isinstance(args.get("weight", 1.0), int | float):
-        problems.append(("weight", f"a number expected; got {args['weight']!r}."))
     return ready, problems
 
 
@@ -81,8 +66,6 @@ def _find(
 
     if name.rpartition(".")[2] not in known_names():
         return _unknown_backbone(name, args, allow_import)
-    from lookalike.assembly.signatures import signature_of
-
     words = {"class_num": "num_classes"}
     own = {"name": name, **{words.get(key, key): value for key, value in args.items()}}
     return Ready(kind, name, library_backbone, own, signature_of(library_backbone)), []
@@ -110,7 +93,7 @@ def _without_transforms(
     args: Mapping[str, Any], allow_import: Sequence[str]
 ) -> tuple[dict[str, Any], Problems]:
     problems: Problems = []
-    for word in _TRANSFORM_WORDS:
+    for word in TRANSFORM_WORDS:
         specs = args.get(word)
         if specs is None:
             continue
@@ -119,7 +102,7 @@ def _without_transforms(
             continue
         for index, raw in enumerate(specs):
             problems += _check_transform(f"{word}.{index}", raw, allow_import)
-    return {key: value for key, value in args.items() if key not in _TRANSFORM_WORDS}, problems
+    return {key: value for key, value in args.items() if key not in TRANSFORM_WORDS}, problems
 
 
 def _check_transform(at: str, raw: Any, allow_import: Sequence[str]) -> Problems:
@@ -161,22 +144,29 @@ def make_dataset(
 ) -> Any:
     """Build a data set with its transforms; ``transforms`` takes the place of its own."""
     ready = require("dataset", spec, allow_import)
-    listed = next((spec.args[w] for w in _TRANSFORM_WORDS if spec.args.get(w)), None)
+    listed = next((spec.args[w] for w in TRANSFORM_WORDS if spec.args.get(w)), None)
     return ready.make(transforms=transforms or make_pipeline(listed, allow_import))
 
 
 def transforms_of(spec: ComponentSpec, allow_import: Sequence[str] = ()) -> Pipeline:
     """Build only the transforms of a data set."""
-    listed = next((spec.args[w] for w in _TRANSFORM_WORDS if spec.args.get(w)), None)
+    listed = next((spec.args[w] for w in TRANSFORM_WORDS if spec.args.get(w)), None)
     return make_pipeline(listed, allow_import)
 
 
 def make_sampler(
-    spec: SamplerSpec, labels: Sequence[int], *, seed: int = 0, allow_import: Sequence[str] = ()
+    spec: SamplerSpec,
+    labels: Sequence[int],
+    *,
+    cameras: Sequence[int] | None = None,
+    seed: int = 0,
+    allow_import: Sequence[str] = (),
 ) -> Any:
-    """Build a sampler for a data set with these labels."""
+    """Build a sampler for a data set with these labels (and cameras)."""
     ready = require("sampler", spec, allow_import)
-    return ready.make(**ready.accepts({"labels": labels, "seed": seed}))
+    if "cameras" in ready.signature.required and cameras is None:
+        raise ConfigError(f"sampler {spec.name} needs a list with cameras (a third column).")
+    return ready.make(**ready.accepts({"labels": labels, "cameras": cameras, "seed": seed}))
 
 
 def make_gear(
@@ -204,7 +194,7 @@ def make_loss(specs: Sequence[ComponentSpec], allow_import: Sequence[str] = ()) 
         while name in losses:
             name, number = f"{spec.name}_{number}", number + 1
         losses[name] = require("loss", spec, allow_import).make()
-        weights.append(float(spec.args.get("weight", 1.0)))
+        weights.append(beside_of("loss", spec.args)[0].get("weight", 1.0))
     return WeightedSum(losses, weights)
 
 
@@ -227,12 +217,21 @@ def make_schedule(
     return schedule
 
 
+def _spares_one_dimensional(name: str, args: Mapping[str, Any]) -> bool:
+    """Tell whether biases and scales are not decayed.
+
+    As in the reference, Momentum looks at the flag only when it has names to spare as well.
+    """
+    asked = bool(args.get("one_dim_param_no_weight_decay", False))
+    return asked and (name != "Momentum" or bool(args.get("no_weight_decay_name")))
+
+
 def schedule_spec(lr: Mapping[str, Any] | float) -> ComponentSpec:
     """Bring the ways to write a schedule into one."""
     if not isinstance(lr, Mapping):
         return ComponentSpec.of("Constant", {"learning_rate": lr})
     args = {key: value for key, value in lr.items() if key != "name"}
-    return ComponentSpec.of(lr.get("name") or "Constant", args)
+    return ComponentSpec.of(str(lr.get("name") or "Constant"), args)
 
 
 def make_optimizer(
@@ -244,18 +243,17 @@ def make_optimizer(
     allow_import: Sequence[str] = (),
 ) -> ScheduledOptimizer:
     """Build an optimiser over the parameters of modules, with its schedule."""
-    args = spec.args
-    ready = require("optimizer", ComponentSpec.of(spec.name, args), allow_import)
-    decay, kind = float(args.get("weight_decay") or 0.0), "L2"
+    ready = require("optimizer", ComponentSpec.of(spec.name, spec.args), allow_import)
+    args = beside_of("optimizer", spec.args)[0]
+    decay, kind = args.get("weight_decay") or 0.0, "L2"
     if spec.regularizer is not None:
-        decay = float(spec.regularizer.args.get("coeff", 0.0))
-        kind = spec.regularizer.name.removesuffix("Decay")
+        decay, kind = spec.regularizer.coeff, spec.regularizer.kind
     groups = parameter_groups(
         modules,
         weight_decay=decay,
         decay_kind=kind,
-        no_decay=str(args.get("no_weight_decay_name") or "").split(),
-        one_dimensional_no_decay=bool(args.get("one_dim_param_no_weight_decay", False)),
+        no_decay=(args.get("no_weight_decay_name") or "").split(),
+        one_dimensional_no_decay=_spares_one_dimensional(spec.name, args),
     )
     schedule = make_schedule(
         spec.lr, epochs=epochs, steps_per_epoch=steps_per_epoch, allow_import=allow_import

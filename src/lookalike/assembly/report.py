@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from lookalike.assembly.job import Job, make_trainer
+from lookalike.assembly.job import Job
+from lookalike.assembly.training import make_trainer
 from lookalike.data import ImageDataset
 from lookalike.training import RunLog
 

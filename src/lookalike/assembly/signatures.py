@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from lookalike.errors import nearest
+from lookalike.errors import cut, nearest
 
 _RATIO = re.compile(
     r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*/\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*"
@@ -62,6 +63,7 @@ def check_arguments(
     *,
     runtime: Iterable[str] = (),
     their_words: Mapping[str, str] | None = None,
+    known_words: Iterable[str] = (),
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Return the arguments converted to their types, and (argument, message) for each mistake.
 
@@ -70,6 +72,7 @@ def check_arguments(
         args: As the YAML gives them.
         runtime: Arguments that are provided by the program and cannot be given in the YAML.
         their_words: Our argument to the word the YAML used, for messages.
+        known_words: Further words that are understood, for the nearest name.
     """
     words = dict(their_words or {})
     runtime = set(runtime)
@@ -88,7 +91,8 @@ def check_arguments(
             converted[name] = value
         else:
             known = ", ".join(sorted(allowed)) or "none"
-            problems.append((word, f"unknown argument.{nearest(name, allowed)} It takes: {known}."))
+            close = nearest(name, [*allowed, *known_words])
+            problems.append((word, f"unknown argument.{close} It takes: {known}."))
     for name in signature.required:
         if name not in args and name not in runtime:
             problems.append((words.get(name, name), "is missing; it has no default."))
@@ -98,6 +102,10 @@ def check_arguments(
 def _convert(annotation: Any, value: Any) -> tuple[Any, str]:
     if _mentions(annotation, (float, int)):
         value = _numbers(value)
+        if isinstance(value, bool) and not _mentions(annotation, (bool,)):
+            return value, f"a number expected; got {value!r}."
+        if not _finite(value):
+            return value, f"a finite number expected; got {cut(value)}."
     try:
         adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError:
@@ -106,7 +114,7 @@ def _convert(annotation: Any, value: Any) -> tuple[Any, str]:
         return adapter.validate_python(value), ""
     except ValidationError as error:
         wanted = "; ".join(dict.fromkeys(detail["msg"] for detail in error.errors()[:3]))
-        return value, f"{wanted}; got {value!r}."
+        return value, f"{wanted}; got {cut(value)}."
 
 
 def _numbers(value: Any) -> Any:
@@ -124,6 +132,12 @@ def _numbers(value: Any) -> Any:
         except (ValueError, ZeroDivisionError):
             return value
     return value
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_finite(item) for item in value)
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _mentions(annotation: Any, kinds: tuple[type, ...]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.errors import SetupError
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
 
@@ -18,11 +19,12 @@ def run_evaluation(
     *,
     json_file: str | None,
     allow_import: Sequence[str],
+    allow_missing: Sequence[str],
     strict_device: bool,
 ) -> None:
     """Evaluate the model of a YAML and print its metrics."""
     run = load_run(config, overrides, allow_import=allow_import)
-    job = build_job(run, training=False, strict_device=strict_device)
+    job = build_job(run, training=False, strict_device=strict_device, allow_missing=allow_missing)
     log = RunLog(job.folder, "eval", quiet=json_file == "-")
     try:
         for note in job.notes:
@@ -58,6 +60,9 @@ def _write(json_file: str, result: RetrievalResult, log: RunLog) -> None:
     if json_file == "-":
         print(text)  # noqa: T201
         return
-    Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-    Path(json_file).write_text(text + "\n", encoding="utf-8")
+    try:
+        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
+        Path(json_file).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SetupError(f"{json_file}: cannot be written ({error.strerror}).") from error
     log.line(f"Wrote {json_file}")

@@ -31,6 +31,13 @@ AllowImport = Annotated[
 StrictDevice = Annotated[
     bool, typer.Option("--strict-device", help="Refuse to fall back to the CPU.")
 ]
+AllowMissing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-missing",
+        help="Pattern of tensors that pretrained weights may lack or have too many, repeatable.",
+    ),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -42,6 +49,7 @@ def train(
         bool, typer.Option("--resume", help="Go on from the run folder's latest checkpoint.")
     ] = False,
     allow_import: AllowImport = None,
+    allow_missing: AllowMissing = None,
     strict_device: StrictDevice = False,
     debug: Debug = False,
 ) -> None:
@@ -54,6 +62,7 @@ def train(
             override or [],
             resume=resume,
             allow_import=allow_import or [],
+            allow_missing=allow_missing or [],
             strict_device=strict_device,
         )
 
@@ -66,6 +75,7 @@ def evaluate(
         str | None, typer.Option("--json", help="Write the metrics to this file; - prints them.")
     ] = None,
     allow_import: AllowImport = None,
+    allow_missing: AllowMissing = None,
     strict_device: StrictDevice = False,
     debug: Debug = False,
 ) -> None:
@@ -78,6 +88,7 @@ def evaluate(
             override or [],
             json_file=json_file,
             allow_import=allow_import or [],
+            allow_missing=allow_missing or [],
             strict_device=strict_device,
         )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lookalike.assembly.job import Job, build_job, make_trainer
+from lookalike.assembly.job import Job, build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.resolved import write_resolved
+from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError
 from lookalike.training import RunLog, Trainer, load_checkpoint
 from lookalike.training.checkpoint import find_checkpoint
@@ -19,6 +20,7 @@ def run_training(
     *,
     resume: bool,
     allow_import: Sequence[str],
+    allow_missing: Sequence[str],
     strict_device: bool,
 ) -> None:
     """Train from a YAML, from the start or from a checkpoint."""
@@ -28,7 +30,12 @@ def run_training(
         source = str(run.config.Global.output_dir)
     if source is not None:
         find_checkpoint_or_say(source, resume)
-    job = build_job(run, strict_device=strict_device, need_weights=source is None)
+    job = build_job(
+        run,
+        strict_device=strict_device,
+        need_weights=source is None,
+        allow_missing=allow_missing,
+    )
     settings = run.config.Global
     tracker = open_tracker(
         job.folder,

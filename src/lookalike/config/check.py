@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from lookalike.config.read import Document, KeyPath
 from lookalike.config.schema import RunConfig
-from lookalike.errors import Problem, nearest
+from lookalike.errors import Problem, cut, nearest
 
 _OPEN = frozenset({"args"})
 
@@ -61,13 +61,14 @@ def _problem(document: Document, detail: Any) -> Problem:
     kind, given = detail["type"], detail["input"]
     if kind == "extra_forbidden":
         name = str(path[-1])
-        message = f"unknown key.{nearest(name, parent)} Known here: {', '.join(sorted(parent))}."
+        known = ", ".join(sorted(parent))
+        message = f"unknown key.{nearest(name, parent)} Known here: {known}."
     elif kind == "missing":
         message = "is missing here."
     elif isinstance(given, dict):
         message = f"{detail['msg']}."
     else:
-        message = f"{detail['msg'].removeprefix('Input ').strip()}; got {given!r}."
+        message = f"{detail['msg'].removeprefix('Input ').strip()}; got {cut(given)}."
     return document.problem(path, message)
 
 

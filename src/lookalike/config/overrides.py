@@ -39,6 +39,7 @@ def _apply(document: Document, text: str, knows: Callable[[KeyPath], list[str]])
     parts = left.removeprefix("+").strip().split(".")
     if not equals or not all(parts):
         raise _refusal(text, "write Section.key=value, for example Global.epochs=3.")
+    value = read_value(right, where=f"-o {text}")
     node: Any = document.data
     path: KeyPath = ()
     for name in parts[:-1]:
@@ -51,7 +52,7 @@ def _apply(document: Document, text: str, knows: Callable[[KeyPath], list[str]])
     last = _key(node, parts[-1], path, text)
     if isinstance(node, dict) and last not in node and not adding:
         _require_known(document, node, path, str(last), text, knows)
-    node[last] = read_value(right)
+    node[last] = value
     document.overrides[(*path, last)] = text
 
 
@@ -79,7 +80,7 @@ def _key(node: Any, name: str, path: KeyPath, text: str) -> str | int:
     here = ".".join(str(part) for part in path)
     if not isinstance(node, list):
         raise _refusal(text, f"'{here}' is a single value and has no '{name}' inside.")
-    if not name.isdigit() or int(name) >= len(node):
+    if not (name.isascii() and name.isdigit()) or int(name) >= len(node):
         raise _refusal(
             text, f"'{here}' is a list of {len(node)}; '{name}' is not one of its places."
         )

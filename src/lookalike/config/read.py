@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -28,46 +28,21 @@ from ruamel.yaml.events import (
     StreamStartEvent,
 )
 
+from lookalike.config.scalars import plain_scalar
 from lookalike.errors import ConfigError, Problem
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 200_000
 MAX_DEPTH = 40
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 KeyPath = tuple[str | int, ...]
 
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL, _HEX = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_WORDS: dict[str, Any] = {
-    **dict.fromkeys(["", "~", "null", "Null", "NULL", "None"]),
-    **dict.fromkeys(["true", "True", "TRUE"], True),
-    **dict.fromkeys(["false", "False", "FALSE"], False),
-    **dict.fromkeys([".nan", ".NaN", ".NAN"], float("nan")),
-    **dict.fromkeys([".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"], float("inf")),
-    **dict.fromkeys(["-.inf", "-.Inf", "-.INF"], float("-inf")),
-}
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def plain_scalar(text: str) -> Any:
-    """Resolve an unquoted scalar by the YAML 1.2 core schema (and Python's ``None``).
-
-    Example:
-        >>> [plain_scalar(t) for t in ["1e-3", "010", "0x1F", "no", "None", "1.0/255.0", "True"]]
-        [0.001, 10, 31, 'no', None, '1.0/255.0', True]
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INT.fullmatch(text):
-        # int() of a very long text is slow and never a setting
-        return int(text) if len(text) < 40 else float(text)
-    if _OCTAL.fullmatch(text):
-        return int(text[2:], 8)
-    if _HEX.fullmatch(text):
-        return int(text[2:], 16)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    return text
+class _Mark(NamedTuple):
+    line: int
+    column: int
 
 
 @dataclass
@@ -114,7 +89,9 @@ def excerpt(text: str, line: int, column: int) -> str:
     if not 1 <= line <= len(lines):
         return ""
     number = f"{line:>5} | "
-    return f"{number}{lines[line - 1][:160]}\n{' ' * (len(number) + column - 1)}^"
+    start = max(0, column - 140)
+    shown = lines[line - 1][start : start + 160]
+    return f"{number}{shown}\n{' ' * (len(number) + column - 1 - start)}^"
 
 
 def read_yaml(path: str | Path) -> Document:
@@ -149,8 +126,8 @@ def read_yaml_text(text: str, *, file: str = "<text>") -> Document:
     return Document(file, text, value, marks)
 
 
-def read_value(text: str) -> Any:
-    """Read one value as YAML, as in ``-o key=VALUE``.
+def read_value(text: str, *, where: str = "-o") -> Any:
+    """Read one value as YAML, as in ``-o key=VALUE``; ``where`` stands in messages.
 
     Example:
         >>> read_value("[1, 2e-1]"), read_value("None"), read_value("a=b"), read_value("")
@@ -158,7 +135,7 @@ def read_value(text: str) -> Any:
     """
     if not text.strip():
         return None
-    return _Reader(text, "-o").read()[0]
+    return _Reader(text, where).read()[0]
 
 
 class _Reader:
@@ -169,19 +146,35 @@ class _Reader:
         self.marks: dict[KeyPath, tuple[int, int]] = {}
         self.anchors: dict[str, Any] = {}
         self.sizes: dict[str, int] = {}
+        self.depths: dict[str, int] = {}
+        self.deepest = 0
+        self.last: Any = None
+        self.events: Iterator[Event] = iter(())
         self.num_nodes = 0
 
     def read(self) -> tuple[Any, dict[KeyPath, tuple[int, int]]]:
+        if (found := _FORBIDDEN.search(self.text)) is not None:
+            line = self.text.count("\n", 0, found.start())
+            column = found.start() - (self.text.rfind("\n", 0, found.start()) + 1)
+            raise self._error("a character that YAML does not allow", _Mark(line, column))
         try:
-            self.events: Iterator[Event] = iter(YAML(typ="safe", pure=True).parse(self.text))
+            self.events = self._events()
             return self._document(), self.marks
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
+            if "end of stream" in str(error.problem) and error.context_mark is not None:
+                # an unclosed quote or bracket is told where it opens
+                mark = error.context_mark
             raise self._error(str(error.problem or error.context or "not YAML"), mark) from error
-        except (YAMLError, ValueError, RecursionError) as error:
+        except (YAMLError, ValueError, RecursionError, OverflowError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise self._error(f"not YAML ({error})", None) from error
+            raise self._error(f"not YAML ({error})", self.last) from error
+
+    def _events(self) -> Iterator[Event]:
+        for event in YAML(typ="safe", pure=True).parse(self.text):
+            self.last = event.start_mark
+            yield event
 
     def _document(self) -> Any:
         self._expect(StreamStartEvent)
@@ -202,12 +195,12 @@ class _Reader:
 
     def _value(self, event: Event, path: KeyPath, depth: int) -> Any:
         self._count(1, event)
-        if depth > MAX_DEPTH:
-            raise self._error(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+        self._descend(depth, event)
         if isinstance(event, AliasEvent):
-            return self._alias(event)
+            return self._alias(event, depth)
         self._refuse_tag(event)
-        before = self.num_nodes
+        before, above = self.num_nodes, self.deepest
+        self.deepest = depth
         if isinstance(event, ScalarEvent):
             value: Any = event.value if event.style else plain_scalar(event.value)
         elif isinstance(event, SequenceStartEvent):
@@ -218,7 +211,14 @@ class _Reader:
         if anchor is not None:
             self.anchors[anchor] = value
             self.sizes[anchor] = self.num_nodes - before + 1
+            self.depths[anchor] = self.deepest - depth
+        self.deepest = max(above, self.deepest)
         return value
+
+    def _descend(self, depth: int, event: Event) -> None:
+        self.deepest = max(self.deepest, depth)
+        if depth > MAX_DEPTH:
+            raise self._error(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
 
     def _sequence(self, path: KeyPath, depth: int) -> list[Any]:
         items: list[Any] = []
@@ -235,6 +235,7 @@ class _Reader:
             if not isinstance(event, ScalarEvent):
                 raise self._error("a key must be a word", event.start_mark)
             self._refuse_tag(event)
+            self._count(1, event)
             key = event.value
             here = (*path, key)
             if key in items:
@@ -256,10 +257,11 @@ class _Reader:
             merged |= part
         return merged
 
-    def _alias(self, event: AliasEvent) -> Any:
+    def _alias(self, event: AliasEvent, depth: int) -> Any:
         if event.anchor not in self.anchors:
             raise self._error(f"no anchor '&{event.anchor}' above this alias", event.start_mark)
         self._count(self.sizes[event.anchor], event)
+        self._descend(depth + self.depths[event.anchor], event)
         return _copy(self.anchors[event.anchor])
 
     def _count(self, nodes: int, event: Event) -> None:

@@ -12,16 +12,27 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    NonNegativeInt,
-    PositiveInt,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("whole", "a whole number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_not_bool), Field(ge=-(2**63), lt=2**63)]
+PositiveInt = Annotated[Whole, Field(gt=0)]
+NonNegativeInt = Annotated[Whole, Field(ge=0)]
 Device = Annotated[str, AfterValidator(lambda name: _device(name))]
-ImageShape = Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+ImageShape = Annotated[
+    list[PositiveInt], Field(min_length=3, max_length=3), AfterValidator(lambda s: _colours(s))
+]
 
 _DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "xpu", "npu", "mlu", "ascend", "intel_gpu")
 
@@ -32,10 +43,28 @@ def _device(name: str) -> str:
     return name
 
 
+def _colours(shape: list[int]) -> list[int]:
+    if shape[0] != 3:
+        raise PydanticCustomError("shape", "[3, height, width]; images have three colours")
+    return shape
+
+
 class Frame(BaseModel):
     """A section that knows all its keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegularizerSpec(Frame):
+    """Decay of the weights: ``{name: L2, coeff: 5e-4}``."""
+
+    name: Literal["L1", "L2", "L1Decay", "L2Decay"]
+    coeff: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+
+    @property
+    def kind(self) -> str:
+        """``L1`` or ``L2``."""
+        return self.name.removesuffix("Decay")
 
 
 class ComponentSpec(BaseModel):
@@ -64,7 +93,7 @@ class ComponentSpec(BaseModel):
             return value
         if not isinstance(value, dict) or not value:
             raise PydanticCustomError(
-                "component", "write a component as 'name: X' with its arguments, or as 'X: {{...}}'"
+                "component", "write a component as 'name: X' with its arguments, or as 'X: {...}'"
             )
         if isinstance(value.get("name"), str):
             return {"name": value["name"], "args": {k: v for k, v in value.items() if k != "name"}}
@@ -93,6 +122,8 @@ class SamplerSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _open(cls, value: Any) -> Any:
+        if isinstance(value, SamplerSpec):
+            return value
         if not isinstance(value, dict):
             raise PydanticCustomError("sampler", "a mapping with name and batch_size expected")
         args = {key: item for key, item in value.items() if key != "name"}
@@ -112,7 +143,7 @@ class GlobalSection(Frame):
     # what is loaded, what is saved
     checkpoints: str | None = None
     pretrained_model: str | bool | None = None
-    save_interval: int = 1
+    save_interval: Whole = 1
     image_shape: ImageShape = [3, 224, 224]
     save_inference_dir: str = "./inference"
     # how long
@@ -155,7 +186,7 @@ class ArchSection(Frame):
 class LossSection(Frame):
     """Weighted sums; retrieval does not need ``Eval``."""
 
-    Train: list[ComponentSpec]
+    Train: Annotated[list[ComponentSpec], Field(min_length=1)]
     Eval: list[ComponentSpec] = []
 
 
@@ -173,14 +204,16 @@ class OptimizerSpec(Frame):
     args: dict[str, Any] = {}
     scope: str = "all"
     lr: dict[str, Any] | float
-    regularizer: ComponentSpec | None = None
+    regularizer: RegularizerSpec | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _both_spellings(cls, value: Any) -> Any:
+        if isinstance(value, OptimizerSpec):
+            return value
         if isinstance(value, dict) and "name" not in value and len(value) == 1:
             ((name, args),) = value.items()
-            value = {"name": name, **(args or {})}
+            value = {"name": name, **args} if isinstance(args, dict) else None
         if not isinstance(value, dict):
             raise PydanticCustomError("optimizer", "a mapping with name and lr expected")
         frame = {"name", "scope", "lr", "regularizer"}

@@ -8,7 +8,11 @@ the same everywhere: turned by its EXIF orientation, first frame of an animation
 from __future__ import annotations
 
 import io
+import os
+import stat
+import struct
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -36,10 +40,16 @@ def read_image_bytes(path: str | Path) -> bytes:
         DataError: If the file is missing, a folder, empty, or larger than 256 MB.
     """
     try:
-        with open(path, "rb") as file:
+        # a pipe that nobody writes to would be waited for without end
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise DataError(f"{path}: not a regular file.")
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise DataError(f"{str(path)!r}: not a file name ({error}).") from error
     if not data:
         raise DataError(f"{path}: the file is empty.")
     if len(data) > MAX_BYTES:
@@ -120,7 +130,9 @@ def _turn(pixels: RGBImage, orientation: int) -> RGBImage:
 
 def _decode_other(image: Image.Image, alpha: Alpha) -> RGBImage:
     image.seek(0)
-    image = ImageOps.exif_transpose(image)
+    with suppress(struct.error, SyntaxError, ValueError, KeyError, TypeError):
+        # a damaged EXIF block does not cost the image
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         return _scale_16_bits(image)
     if image.mode == "F":

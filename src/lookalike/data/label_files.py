@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from lookalike.errors import DataError
 
 MAX_SHOWN = 20
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def read_image_list(
         label = _integer(columns[1], "label", number, problems)
         third = cameras and len(columns) > 2
         camera = _integer(columns[2], "camera", number, problems) if third else -1
-        if label is None or camera is None or not _inside(columns[0], number, problems):
+        if label is None or camera is None or not inside_root(columns[0], number, problems):
             continue
         num_columns.setdefault(3 if third else 2, number)
         _append(images, columns[0], label, camera, number)
@@ -118,18 +120,17 @@ def _append(images: ImageList, path: str, label: int, camera: int, line: int) ->
 
 
 def _integer(text: str, what: str, line: int, problems: ListProblems) -> int | None:
-    try:
-        value = int(text)
-    except ValueError:
+    if not _WHOLE.fullmatch(text):
         problems.add(line, f"the {what} must be a whole number, got {text[:40]!r}.")
         return None
+    value = int(text)
     if value < 0 and what == "label":
         problems.add(line, f"labels start at 0, got {value}.")
         return None
     return value
 
 
-def _inside(path: str, line: int, problems: ListProblems) -> bool:
+def inside_root(path: str, line: int, problems: ListProblems) -> bool:
     """Refuse a path that leaves the image root; a list from a stranger must not read any file."""
     if os.path.isabs(path) or PureWindowsPath(path).is_absolute():
         problems.add(line, f"absolute paths are refused, got {path!r}.")

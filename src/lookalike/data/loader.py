@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from lookalike.data.randomness import mix, seeded
-from lookalike.errors import DataError
+from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Batch, BatchSampler, ImageSource, Sample
 
 Draw = tuple[int, int]
 """An image's index and the seed of its augmentation."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What went wrong with an image, on its way from a worker.
+
+    An exception raised inside a worker would arrive wrapped in its traceback, after a wait of
+    five seconds for each worker.
+    """
+
+    message: str
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -34,6 +46,42 @@ def collate(samples: Sequence[Sample]) -> Batch:
         cameras=torch.tensor([sample.camera for sample in samples]),
         indices=torch.tensor([sample.index for sample in samples]),
     )
+
+
+def _collate_or_fail(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
+    good: list[Sample] = []
+    for sample in samples:
+        if isinstance(sample, _Failure):
+            return sample
+        good.append(sample)
+    try:
+        return collate(good)
+    except DataError as error:
+        return _Failure(str(error))
+
+
+def _raise_failures(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
+    for batch in batches:
+        if isinstance(batch, _Failure):
+            raise DataError(batch.message)
+        yield batch
+
+
+class Batches:
+    """Batches of one pass over a data set, with their number.
+
+    Args:
+        loader: Yields batches, or failures.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return _raise_failures(self.loader)
 
 
 class EndlessBatches:
@@ -76,11 +124,11 @@ class EndlessBatches:
             batch_sampler=_Draws(self.sampler, self.seed, batch),
             num_workers=self.num_workers,
             prefetch_factor=self.prefetch_factor if self.num_workers else None,
-            collate_fn=collate,
+            collate_fn=_collate_or_fail,
             pin_memory=self.pin_memory,
             generator=torch.Generator(),
         )
-        return iter(loader)
+        return _raise_failures(loader)
 
 
 def make_loader(
@@ -90,21 +138,33 @@ def make_loader(
     num_workers: int = 0,
     prefetch_factor: int | None = None,
     pin_memory: bool = False,
-) -> DataLoader[Batch]:
-    """Return a loader over one plan of the sampler, for evaluation: each image as planned, once."""
+) -> Batches:
+    """Return the batches of one plan of the sampler, for evaluation.
+
+    Raises:
+        DataError: If the plan leaves images out or takes some twice.
+    """
+    plan = list(sampler.plan(0))
+    planned = sum(len(batch) for batch in plan)
+    if planned != len(dataset) or len({i for batch in plan for i in batch}) != planned:
+        raise DataError(
+            f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
+            "must be read once: set drop_last: False and use a sampler without identities."
+        )
     images: Any = _Seeded(dataset)
-    return DataLoader(
+    loader = DataLoader(
         images,
-        batch_sampler=[[(i, mix(i)) for i in batch] for batch in sampler.plan(0)],
+        batch_sampler=[[(i, mix(i)) for i in batch] for batch in plan],
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,
-        collate_fn=collate,
+        collate_fn=_collate_or_fail,
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
+    return Batches(loader)
 
 
-class _Seeded(Dataset[Sample]):
+class _Seeded(Dataset[Sample | _Failure]):
     """Reads an image under the seed that its draw carries."""
 
     def __init__(self, dataset: ImageSource) -> None:
@@ -113,10 +173,13 @@ class _Seeded(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Any) -> Sample:
+    def __getitem__(self, draw: Any) -> Sample | _Failure:
         index, seed = draw
-        with seeded(seed):
-            return self.dataset[index]
+        try:
+            with seeded(seed):
+                return self.dataset[index]
+        except LookalikeError as error:
+            return _Failure(str(error))
 
 
 class _Draws:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import unit
+from lookalike.losses.pairs import products
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -64,7 +65,7 @@ class SupCon(nn.Module):
         anchors = torch.arange(len(features), device=features.device)
         if self.contrast_mode == "one":
             anchors = anchors[:: self.views]
-        logits = features[anchors] @ features.T / self.temperature
+        logits = products(features[anchors], features) / self.temperature
         itself = anchors[:, None] == torch.arange(len(features), device=features.device)
         logits = logits.masked_fill(itself, float("-inf"))
         log_probability = logits - logits.logsumexp(dim=1, keepdim=True)

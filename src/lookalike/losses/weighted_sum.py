@@ -13,12 +13,15 @@ from lookalike.types import ModelOutput
 class WeightedSum(nn.Module):
     """Add losses with weights; a single loss's weight counts too.
 
+    A loss that returns several terms by name keeps these names; a name that is taken already gets
+    a number, so nothing is lost.
+
     Args:
         losses: By the name they have in the log.
         weights: One per loss.
 
     Returns (from ``forward``):
-        Each loss by name, already weighted, and their sum under ``loss``.
+        Each term by name, already weighted, and their sum under ``loss``.
 
     Example:
         >>> from lookalike.losses import CrossEntropy
@@ -31,11 +34,26 @@ class WeightedSum(nn.Module):
         super().__init__()
         if len(losses) != len(weights) or not losses:
             raise ValueError(f"{len(losses)} losses and {len(weights)} weights do not fit.")
-        self.losses = nn.ModuleDict(losses)
-        self.weights = dict(zip(losses, weights, strict=True))
+        # a module's name may hold no dot
+        named = {name.replace(".", "_"): loss for name, loss in losses.items()}
+        self.losses = nn.ModuleDict(named)
+        self.weights = dict(zip(named, weights, strict=True))
 
-    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> dict[str, Tensor]:
-        terms = {
-            name: self.weights[name] * loss(output, labels) for name, loss in self.losses.items()
-        }
+    def forward(
+        self, output: ModelOutput | Tensor, labels: Tensor | Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for name, loss in self.losses.items():
+            value = loss(output, labels)
+            parts = value if isinstance(value, Mapping) else {name: value}
+            for part, term in parts.items():
+                terms[_free(part, terms)] = self.weights[name] * term
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
+
+
+def _free(name: str, taken: Mapping[str, Tensor]) -> str:
+    """Return the name, with the first number that makes it new if it is taken."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free

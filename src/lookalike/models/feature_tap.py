@@ -1,10 +1,11 @@
 """Cut a backbone at any of its layers.
 
-Two ways. Where the model can be traced symbolically (torchvision's feature extraction), the graph
-up to the layer is kept: parallel branches that the layer does not need are gone, and functional
-steps such as ``flatten`` can be named too. Where it cannot, one forward pass is observed: the
-modules that ran before the layer stay, the rest is removed, and the forward pass ends at the
-layer. Both ways leave no unused parameter behind.
+Three ways. A chain of steps (``nn.Sequential``) loses the steps behind the layer and stays what it
+was. Where the model can be traced symbolically (torchvision's feature extraction), the graph up to
+the layer is kept: parallel branches that the layer does not need are gone, and functional steps
+such as ``flatten`` can be named too. Where it cannot, one forward pass is observed: the modules
+that ran before the layer stay, the rest is removed, and the forward pass ends at the layer. No way
+leaves an unused parameter behind.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def cut_backbone(
     """
     by_class = numbered_layer(model, *numbered) if numbered else None
     names = [*candidates, *([by_class] if by_class else [])]
+    for name in names:
+        if _shorten_chain(model, name):
+            return model
     nodes = _graph_nodes(model)
     for name in names:
         if name in nodes or _is_traced_module(name, nodes):
@@ -128,6 +132,32 @@ def numbered_layer(model: nn.Module, class_name: str, number: int) -> str | None
     return found[number] if number < len(found) else None
 
 
+def _shorten_chain(model: nn.Module, name: str) -> bool:
+    """Remove the steps behind a layer, if every module around it is a chain; tell whether."""
+    removed: list[tuple[nn.Module, str]] = []
+    here = model
+    for part in name.split("."):
+        steps = dict(here.named_children())
+        if type(here).forward is not nn.Sequential.forward or part not in steps:
+            return False
+        removed += [(here, step) for step in list(steps)[list(steps).index(part) + 1 :]]
+        here = steps[part]
+    for chain, step in removed:
+        delattr(chain, step)
+    return True
+
+
+def _leaves(model: nn.Module) -> dict[str, Any]:
+    """Return what the tracer must not look into: its hooks or switches would be lost."""
+    leaves = {
+        type(module)
+        for module in model.modules()
+        if module is not model
+        and (module._forward_hooks or module._forward_pre_hooks or hasattr(module, "keep_whole"))
+    }
+    return {"leaf_modules": list(leaves)}
+
+
 def _graph_nodes(model: nn.Module) -> list[str]:
     """Return the names the traced graph gives to its steps; nothing if it cannot be traced."""
     from torchvision.models.feature_extraction import get_graph_node_names
@@ -135,7 +165,7 @@ def _graph_nodes(model: nn.Module) -> list[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            train, evaluation = get_graph_node_names(model)
+            train, evaluation = get_graph_node_names(model, tracer_kwargs=_leaves(model))
     except Exception:  # noqa: BLE001 - tracing runs the model's own code, which may raise anything
         return []
     inputs = {train[0], evaluation[0]}
@@ -152,7 +182,9 @@ def _traced_cut(model: nn.Module, name: str) -> nn.Module:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        extractor = create_feature_extractor(model, {name: "features"})
+        extractor = create_feature_extractor(
+            model, {name: "features"}, tracer_kwargs=_leaves(model)
+        )
         for graph in (extractor.train_graph, extractor.eval_graph):
             end = next(node for node in graph.nodes if node.op == "output")
             end.args = (end.args[0]["features"],)

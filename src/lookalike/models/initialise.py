@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def xavier_normal(layer: nn.Linear) -> None:
@@ -30,3 +32,36 @@ def xavier_uniform(layer: nn.Linear) -> None:
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def kaiming_normal(layer: nn.Conv2d | nn.Linear) -> None:
+    """Normal with variance 2 / (weights of one output), offset zero (He et al., ICCV 2015).
+
+    Unlike :func:`reference_conv`, a depth-wise kernel counts its own channel only.
+    """
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def initialise_layers(
+    model: nn.Module,
+    *,
+    conv: Callable[[nn.Conv2d], None] = reference_conv,
+    linear: Callable[[nn.Linear], None] = xavier_uniform,
+) -> None:
+    """Draw the weights of every layer; norms start as the identity.
+
+    Args:
+        model: Any.
+        conv: Draws a convolution.
+        linear: Draws a linear layer.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            conv(layer)
+        elif isinstance(layer, nn.Linear):
+            linear(layer)
+        elif isinstance(layer, _BatchNorm) and layer.affine:
+            nn.init.ones_(layer.weight)
+            nn.init.zeros_(layer.bias)

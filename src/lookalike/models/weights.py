@@ -121,7 +121,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model", "model_state_dict"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(isinstance(t, Tensor) for t in loaded.values()):
+    names_tensors = isinstance(loaded, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in loaded.items()
+    )
+    if not names_tensors:
         raise CheckpointError(f"{path}: holds no mapping from names to tensors.")
     return {key.removeprefix("module."): tensor for key, tensor in loaded.items()}
 

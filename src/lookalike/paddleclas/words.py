@@ -25,14 +25,50 @@ class Row:
 
 
 _CLASSES = {"class_num": "num_classes"}
+_TAIL_WORDS = {
+    **_CLASSES,
+    "dropout_prob": "dropout",
+    "class_expand": "num_features",
+    "use_last_conv": "head_conv",
+}
+_PP_LCNET_WORDS = {**_TAIL_WORDS, "lr_mult_list": "lr_multipliers", "stride_list": "strides"}
+_RESNETS = (
+    *(f"ResNet{depth}{kind}" for depth in (18, 34, 50, 101, 152) for kind in ("", "_vd")),
+    *(f"ResNet50_{kind}" for kind in ("adaptive_max_pool2d", "last_stage_stride1", "metabin")),
+)
+_PP_LCNET_SCALES = ("0_25", "0_35", "0_5", "0_75", "1_0", "1_5", "2_0", "2_5", "2_5_Tanh")
+_PP_LCNETS = tuple(f"PPLCNet_x{scale}" for scale in _PP_LCNET_SCALES)
+_CLIP_TOWERS = ("CLIP_vit_base_patch16_224", "CLIP_vit_large_patch14_224")
+_PROB = {"prob": "probability"}
 _TRANSFORM_OPS = {"cls_label_path": "label_file", "transform_ops": "transforms"}
 _LR = {"learning_rate": "lr", "warmup_epoch": "warmup_epochs", "warmup_start_lr": "warmup_start"}
+_RANGE = {
+    "base_learning_rate": "base_lr",
+    "max_learning_rate": "max_lr",
+    "end_learning_rate": "end_lr",
+}
 _VERBOSE = {"verbose": "the learning rate is in every log line"}
 _UNSHUFFLED = {"shuffle": "identity sampling is always shuffled"}
+_NORMALIZE = {"normalize_feature": "normalize"}
+_QUANTIZATION = {"_lambda": "quantization_weight"}
+_LOG_NAME = {"name": "log_name"}
+_UNUSED_WIDTH = {"embedding_size": "the embeddings tell their own width"}
+_UNUSED_CLASSES = {"n_class": "only whether two labels are equal counts"}
+_UNUSED_NAME = {"name": "the reference does not log it either"}
+_BY_LABEL = dict.fromkeys(
+    ("batch_size", "samples_each_class"), "positives are found by label, in any batch"
+)
 
 WORDS: dict[str, dict[str, Row]] = {
     "backbone": {
-        "ResNet50": Row("", _CLASSES),
+        name: Row("", words)
+        for names, words in (
+            (_RESNETS, {**_CLASSES, "lr_mult_list": "lr_multipliers"}),
+            (_PP_LCNETS, _PP_LCNET_WORDS),
+            (("PPLCNetV2_base", "PPLCNetV2_base_ShiTu", "MobileNetV3_large_x1_0"), _TAIL_WORDS),
+            (("AlexNet", "MobileNetV1", "VGG19", "VGG19Sigmoid", *_CLIP_TOWERS), _CLASSES),
+        )
+        for name in names
     },
     "neck": {
         "FC": Row("LinearNeck", {"embedding_size": "in_features", "class_num": "out_features"}),
@@ -43,10 +79,51 @@ WORDS: dict[str, dict[str, Row]] = {
     "head": {
         "FC": Row("LinearHead", _CLASSES),
         "ArcMargin": Row("", _CLASSES),
+        "CosMargin": Row("", _CLASSES),
+        "CircleMargin": Row("", _CLASSES),
+        "AdaMargin": Row(
+            "",
+            {
+                **_CLASSES,
+                "m": "margin",
+                "h": "concentration",
+                "s": "scale",
+                "t_alpha": "momentum",
+            },
+        ),
+        "SubCenterArcMargin": Row("", _CLASSES),
+        "CurricularMargin": Row("", _CLASSES),
+        "MagMargin": Row("", _CLASSES),
+        "ElasticMargin": Row("", _CLASSES),
     },
     "loss": {
         "CELoss": Row("CrossEntropy", {"epsilon": "label_smoothing"}),
-        "SupConLoss": Row("SupCon", {"normalize_feature": "normalize"}),
+        "CenterLoss": Row("", {"feat_dim": "embedding_size"}),
+        "ContrastiveLoss": Row("", _NORMALIZE, _UNUSED_WIDTH),
+        "ContrastiveLoss_XBM": Row("ContrastiveLossXBM", _NORMALIZE),
+        "DCHLoss": Row("", _QUANTIZATION, _UNUSED_CLASSES),
+        "DistillationCELoss": Row("", {"epsilon": "label_smoothing"}, _UNUSED_NAME),
+        "DistillationDISTLoss": Row("", _LOG_NAME),
+        "DistillationDKDLoss": Row("", _LOG_NAME),
+        "DistillationDMLLoss": Row("", ignored=_UNUSED_NAME),
+        "DistillationDistanceLoss": Row("", _LOG_NAME),
+        "DistillationGTCELoss": Row("", {"epsilon": "label_smoothing"}, _UNUSED_NAME),
+        "DistillationKLDivLoss": Row("", ignored=_UNUSED_NAME),
+        "DistillationSKDLoss": Row("", _LOG_NAME),
+        "EmlLoss": Row("", ignored=_BY_LABEL),
+        "InterDomainShuffleLoss": Row("", _NORMALIZE),
+        "IntraDomainScatterLoss": Row("", _NORMALIZE),
+        "LCDSHLoss": Row("", _QUANTIZATION, _UNUSED_CLASSES),
+        "MSMLoss": Row("", ignored=_BY_LABEL),
+        "RKdAngle": Row("RkdAngle"),
+        "SupConLoss": Row("SupCon", _NORMALIZE),
+        "TriHardLoss": Row("", ignored=_BY_LABEL),
+        "TripletAngularMarginLoss": Row("", _NORMALIZE),
+        "TripletAngularMarginLoss_XBM": Row(
+            "TripletAngularMarginLossXBM", {**_NORMALIZE, "feat_dim": "embedding_size"}
+        ),
+        "TripletLossForMetaBIN": Row("", _NORMALIZE),
+        "TripletLossV2": Row("", _NORMALIZE),
     },
     "metric": {
         "Recallk": Row("RecallAtK", {"topk": "k"}),
@@ -58,16 +135,35 @@ WORDS: dict[str, dict[str, Row]] = {
     "dataset": {
         "VeriWild": Row("VeriWild", _TRANSFORM_OPS),
         "ImageNetDataset": Row("LabelFile", _TRANSFORM_OPS),
+        "CompCars": Row("", _TRANSFORM_OPS),
+        "LogoDataset": Row("Logo", _TRANSFORM_OPS),
+        "ICartoonDataset": Row("ICartoon", _TRANSFORM_OPS),
+        "Market1501": Row("", _TRANSFORM_OPS),
+        "DukeMTMC": Row("", _TRANSFORM_OPS),
+        "MSMT17": Row("", _TRANSFORM_OPS),
+        "AdaFaceDataset": Row(
+            "FaceList",
+            {"root_dir": "image_root", "label_path": "label_file", "transform": "transforms"},
+        ),
     },
     "sampler": {
         "DistributedRandomIdentitySampler": Row(
             "RandomIdentitySampler", {"num_instances": "images_per_label"}, _UNSHUFFLED
         ),
+        "PKSampler": Row("", {"sample_per_id": "images_per_label"}, _UNSHUFFLED),
+        "NaiveIdentityBatchSampler": Row(
+            "NaiveIdentitySampler", {"num_instances": "images_per_label"}, _UNSHUFFLED
+        ),
+        "DomainShuffleBatchSampler": Row(
+            "DomainShuffleSampler", {"num_instances": "images_per_label"}, _UNSHUFFLED
+        ),
         "DistributedBatchSampler": Row("SequenceSampler"),
         "BatchSampler": Row("SequenceSampler"),
     },
     "transform": {
+        "AutoAugment": Row("", {"fillcolor": "fill"}),
         "RandFlipImage": Row("RandomFlip"),
+        "RandomHorizontalFlip": Row("RandomFlip", _PROB),
         "ResizeImage": Row("", {"resize_short": "short_side"}),
         "RandomErasing": Row(
             "",
@@ -91,16 +187,49 @@ WORDS: dict[str, dict[str, Row]] = {
                 "aug_severity": "severity",
             },
         ),
-        "RandomHorizontalFlip": Row("", {"prob": "probability"}),
-        "RandomRotation": Row("", {"prob": "probability"}),
-        "ColorJitter": Row("", {"prob": "probability"}),
+        "ColorJitter": Row("", _PROB),
+        "CropWithPadding": Row(
+            "",
+            _PROB | {"padding_num": "fill"},
+            dict.fromkeys(("size", "interpolation"), "the window keeps its size and place"),
+        ),
+        "Cutout": Row("", {"n_holes": "num_holes", "fill_value": "fill"}),
+        "GridMask": Row("", _PROB | {"d1": "min_period", "d2": "max_period"}),
+        "Pad": Row(
+            ignored={
+                "backend": "arrays and PIL images are padded alike",
+                "padding_mode": "the border has one colour, in the reference too",
+            }
+        ),
+        "Padv2": Row("PadToSize", {"size_divisor": "divisor", "fill_value": "fill"}),
+        "RandAugment": Row("", {"fillcolor": "fill"}),
+        "RandCropImage": Row("", {"use_log_aspect": "log_aspect"}),
+        "RandCropImageV2": Row("RandomCropImage"),
+        "RandomGrayscale": Row("", {"p": "probability"}),
+        "RandomInterpolationAugment": Row("RandomLowResolution", _PROB),
+        "RandomRotation": Row("", _PROB),
+        "TimmAutoAugment": Row("", _PROB | {"config_str": "policy", "img_size": "image_size"}),
     },
     "optimizer": {
         "Momentum": Row("", {"use_nesterov": "nesterov"}),
     },
     "schedule": {
-        name: Row("", _LR, _VERBOSE)
-        for name in ("Constant", "ConstLR", "Cosine", "Linear", "MultiStepDecay", "Step")
+        **{
+            name: Row("", _LR, _VERBOSE)
+            for name in (
+                "Constant",
+                "Cosine",
+                "CosineFixmatch",
+                "Linear",
+                "MultiStepDecay",
+                "Piecewise",
+                "ReduceOnPlateau",
+                "Step",
+            )
+        },
+        "ConstLR": Row("Constant", _LR, _VERBOSE),
+        "Cyclic": Row("", {**_LR, **_RANGE}, _VERBOSE),
+        "OneCycleLR": Row("OneCycle", {**_LR, **_RANGE}, _VERBOSE),
     },
 }
 
@@ -113,11 +242,15 @@ class Translation:
         name: Our name.
         args: Our argument names.
         their_words: Our argument to the word the file used.
+        words: All words of theirs for this component.
+        twice: Words that say again what another word in the file says.
     """
 
     name: str
     args: dict[str, Any]
     their_words: dict[str, str]
+    words: list[str]
+    twice: list[str]
 
 
 def drop_ignored(kind: str, name: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -144,15 +277,16 @@ def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Transl
     row = WORDS.get(kind, {}).get(name, Row())
     ours: dict[str, Any] = {}
     their_words: dict[str, str] = {}
+    twice: list[str] = []
     for key, value in args.items():
         word = row.words.get(key, key)
         if word in ours:
-            # both words given: leave theirs in place, the signature check names it as unknown
-            word = key
+            twice.append(key)
+            continue
         ours[word] = row.values.get(word, {}).get(value, value) if row.values else value
         if word != key:
             their_words[word] = key
-    return Translation(row.name or name, ours, their_words)
+    return Translation(row.name or name, ours, their_words, list(row.words), twice)
 
 
 def their_names(kind: str) -> dict[str, list[str]]:

@@ -111,8 +111,14 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     """
     folder = find_checkpoint(Path(folder))
     facts = verify_checkpoint(folder)
-    model = load_file(folder / MODEL_FILE)
-    state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    try:
+        model = load_file(folder / MODEL_FILE)
+        state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - a file made to deceive fails in every way
+        raise CheckpointError(
+            f"{folder}: cannot be read though its checksums fit ({type(error).__name__}); it was "
+            "not written by this program."
+        ) from error
     return Checkpoint(model, state, facts, folder)
 
 
@@ -139,14 +145,17 @@ def verify_checkpoint(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        files = dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{folder}: the manifest cannot be read ({error}).") from error
+    for name in (MODEL_FILE, STATE_FILE):
+        if name not in files:
+            raise CheckpointError(f"{folder}: the manifest does not list {name}.")
     for name, expected in files.items():
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise CheckpointError(f"{folder}: {name} is missing.{_neighbours(folder)}")
-        if _sha256(path) != expected["sha256"]:
+        if _sha256(path) != expected:
             raise CheckpointError(
                 f"{path}: damaged; it is not what was saved (SHA-256 differs).{_neighbours(folder)}"
             )

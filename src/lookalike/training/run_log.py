@@ -21,6 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lookalike.errors import SetupError
+
 
 class Tracker(Protocol):
     """Takes scalars for a dashboard."""
@@ -68,9 +70,14 @@ class RunLog:
         """Add to a file of the run folder; opened anew each time, so nothing is left unwritten."""
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / name, "a", encoding="utf-8") as file:
-            file.write(text)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(self.folder / name, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise SetupError(
+                f"{self.folder / name}: cannot be written ({error.strerror})."
+            ) from error
 
     def _track(self, kind: str, values: Mapping[str, Any]) -> None:
         try:

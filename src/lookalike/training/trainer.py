@@ -290,7 +290,8 @@ class Trainer:
                 optimizer.load_state_dict(saved)
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
-                f"{checkpoint.folder}: made for another model, loss or optimiser. {error}"
+                f"{checkpoint.folder}: made for another model, loss or optimiser. "
+                f"{' '.join(str(error).split())[:300]}"
             ) from error
         self.iteration = state["iteration"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]

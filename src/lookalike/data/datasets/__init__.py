@@ -2,6 +2,22 @@
 
 from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.datasets.label_file import label_file
+from lookalike.data.datasets.lists import comp_cars, face_list, icartoon, image_folder, logo
+from lookalike.data.datasets.person_reid import duke_mtmc, market1501, msmt17
+from lookalike.data.datasets.table import table
 from lookalike.data.datasets.veri_wild import veri_wild
 
-__all__ = ["ImageDataset", "label_file", "veri_wild"]
+__all__ = [
+    "ImageDataset",
+    "comp_cars",
+    "duke_mtmc",
+    "face_list",
+    "icartoon",
+    "image_folder",
+    "label_file",
+    "logo",
+    "market1501",
+    "msmt17",
+    "table",
+    "veri_wild",
+]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from lookalike.data.decode import read_image_bytes
+import numpy as np
+
+from lookalike.data.decode import RGBImage, decode_image, read_image_bytes
 from lookalike.data.label_files import ImageList
 from lookalike.data.transforms.pipeline import Pipeline, to_chw_tensor
 from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Sample
 
 Backend = Literal["cv2", "pil"]
+Box = tuple[int, int, int, int]
 
 
 class ImageDataset:
@@ -28,6 +31,8 @@ class ImageDataset:
         transforms: From the file's bytes to the network's input; None decodes to ``[3, H, W]``
             in 0 to 255.
         source: What messages call the list.
+        boxes: One ``(left, top, right, bottom)`` in pixels per image to cut it to; the
+            transforms then see the decoded, cut image.
 
     Attributes:
         labels: One per image.
@@ -45,11 +50,13 @@ class ImageDataset:
         *,
         transforms: Callable[[Any], Any] | None = None,
         source: str | Path = "",
+        boxes: Sequence[Box] | None = None,
     ) -> None:
         self.image_root = Path(image_root)
         self.images = images
         self.transforms = transforms or Pipeline([])
         self.source = str(source)
+        self.boxes = boxes
         if not self.image_root.is_dir():
             raise DataError(f"{self.image_root}: the image folder does not exist.")
         self._check_files()
@@ -73,7 +80,7 @@ class ImageDataset:
         path = self.image_root / self.images.paths[index]
         data = read_image_bytes(path)
         try:
-            image = to_chw_tensor(self.transforms(data))
+            image = to_chw_tensor(self.transforms(self._cut(data, index)))
         except LookalikeError as error:
             raise DataError(f"{path}: {str(error).removeprefix('image: ')}") from error
         except Exception as error:  # noqa: BLE001 - any transform may fail on any image
@@ -84,6 +91,12 @@ class ImageDataset:
         return Sample(
             image, self.images.labels[index], -1 if cameras is None else cameras[index], index
         )
+
+    def _cut(self, data: bytes, index: int) -> bytes | RGBImage:
+        if self.boxes is None:
+            return data
+        left, top, right, bottom = self.boxes[index]
+        return np.ascontiguousarray(decode_image(data)[top:bottom, left:right])
 
     def where(self, index: int) -> str:
         """Return ``list:line`` of an image, for messages."""
@@ -123,5 +136,5 @@ class ImageDataset:
 def _names_in(folder: Path) -> set[str]:
     try:
         return set(os.listdir(folder))
-    except OSError:
+    except (OSError, ValueError):
         return set()

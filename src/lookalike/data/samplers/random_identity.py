@@ -58,6 +58,8 @@ class RandomIdentitySampler:
                 f"batch_size must be a multiple of the images per label (num_instances), got "
                 f"{batch_size} and {images_per_label}."
             )
+        if max_iters is not None and max_iters < 1:
+            raise ValueError(f"max_iters must be positive, got {max_iters}.")
         self.labels_per_batch = batch_size // images_per_label
         self.images_per_label, self.batch_size = images_per_label, batch_size
         self.drop_last, self.max_iters, self.seed = drop_last, max_iters, seed

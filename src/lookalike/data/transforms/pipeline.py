@@ -18,7 +18,8 @@ class Pipeline:
 
     A transform takes and returns an image: an ``[H, W, 3]`` RGB array, a PIL image or, behind
     ``ToTensor``, a ``[3, H, W]`` tensor. Bytes are decoded before the first transform unless that
-    one decodes by itself.
+    one decodes by itself. A transform may return a dictionary of ``image`` and facts about it;
+    later ones see the image, and the chain ends with the dictionary.
 
     Args:
         transforms: The chain, in order.
@@ -48,9 +49,13 @@ class Pipeline:
             image = decode_image(image)
             if self.backend == "pil":
                 image = Image.fromarray(image)
+        facts: dict[str, Any] = {}
         for transform in self.transforms:
             image = transform(image)
-        return image
+            if isinstance(image, dict):
+                facts |= image
+                image = facts.pop("image")
+        return {**facts, "image": image} if facts else image
 
     def __repr__(self) -> str:
         return " > ".join(type(transform).__name__ for transform in self.transforms) or "(none)"
@@ -68,12 +73,14 @@ def with_backend(
 
 
 def to_chw_tensor(image: Any) -> Tensor:
-    """Turn what a chain ended with into ``[3, H, W]`` float32.
+    """Turn what a chain ended with into ``[3, H, W]`` float32; facts beside the image are left out.
 
     Example:
         >>> to_chw_tensor(np.zeros((2, 5, 3), dtype=np.uint8)).shape
         torch.Size([3, 2, 5])
     """
+    if isinstance(image, dict):
+        image = image["image"]
     if isinstance(image, Tensor):
         return image.float()
     array = np.asarray(image)

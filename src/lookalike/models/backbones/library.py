@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cache
 from typing import Any
 
 from torch import nn
 
 from lookalike.errors import ConfigError, nearest
+
+# arguments by which a library would load weights by itself
+_OWN_LOADING = {
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "weights",
+    "weights_backbone",
+}
 
 
 @cache
@@ -32,6 +43,11 @@ def library_backbone(name: str, num_classes: int | None = None, **kwargs: Any) -
     Raises:
         ConfigError: If neither library has the name, or the constructor refuses an argument.
     """
+    if refused := sorted(_OWN_LOADING & set(kwargs)):
+        raise ConfigError(
+            f"'{refused[0]}' of backbone '{name}' would load weights unchecked; give the file as "
+            "Backbone.pretrained."
+        )
     library, _, plain = name.rpartition(".")
     library = library or known_names().get(plain, "")
     if library not in ("timm", "torchvision") or (library, plain) not in _pairs():
@@ -44,7 +60,7 @@ def library_backbone(name: str, num_classes: int | None = None, **kwargs: Any) -
     try:
         return _make(library, plain, kwargs)
     except TypeError as error:
-        raise ConfigError(f"{library}'s '{plain}' refuses an argument: {error}.") from error
+        raise ValueError(f"{library}'s {plain} refuses an argument: {error}") from error
 
 
 def _make(library: str, name: str, kwargs: dict[str, Any]) -> nn.Module:
@@ -54,6 +70,9 @@ def _make(library: str, name: str, kwargs: dict[str, Any]) -> nn.Module:
         return timm.create_model(name, pretrained=False, **kwargs)
     import torchvision
 
+    builder = torchvision.models.get_model_builder(name)
+    if "weights_backbone" in inspect.signature(builder).parameters:
+        kwargs = {**kwargs, "weights_backbone": None}
     return torchvision.models.get_model(name, weights=None, **kwargs)  # type: ignore[no-any-return]
 
 

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
-from lookalike.models.heads.target import add_angle, check_scale, true_class, with_true_class
+from lookalike.models.heads.target import (
+    add_angle,
+    check_scale,
+    class_weight,
+    true_class,
+    with_true_class,
+)
 
 
 class ArcMargin(nn.Module):
@@ -69,8 +75,7 @@ class ArcMargin(nn.Module):
         self.in_features, self.num_classes = embedding_size, num_classes
         self.margin, self.scale, self.easy_margin = margin, scale, easy_margin
         self.gradient = gradient
-        self.weight = nn.Parameter(torch.empty(num_classes, embedding_size))
-        nn.init.xavier_normal_(self.weight)
+        self.weight = class_weight(embedding_size, num_classes)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         cosine = cosines(embeddings, self.weight)

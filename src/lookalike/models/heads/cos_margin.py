@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
-from lookalike.models.heads.target import check_scale, true_class, with_true_class
+from lookalike.models.heads.target import check_scale, class_weight, true_class, with_true_class
 
 
 class CosMargin(nn.Module):
@@ -38,8 +37,7 @@ class CosMargin(nn.Module):
         check_scale(scale)
         self.in_features, self.num_classes = embedding_size, num_classes
         self.margin, self.scale = margin, scale
-        self.weight = nn.Parameter(torch.empty(num_classes, embedding_size))
-        nn.init.xavier_normal_(self.weight)
+        self.weight = class_weight(embedding_size, num_classes)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         cosine = cosines(embeddings, self.weight)

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import at_least_float32, cosines
-from lookalike.models.heads.target import add_angle, check_scale, true_class, with_true_class
+from lookalike.models.heads.target import (
+    add_angle,
+    check_scale,
+    class_weight,
+    true_class,
+    with_true_class,
+)
 
 
 class MagMargin(nn.Module):
@@ -54,8 +60,7 @@ class MagMargin(nn.Module):
             raise ValueError(f"norms must rise from above 0, got {lower_norm} to {upper_norm}.")
         self.in_features, self.num_classes, self.scale = embedding_size, num_classes, scale
         self.norms, self.margins = (lower_norm, upper_norm), (lower_margin, upper_margin)
-        self.weight = nn.Parameter(torch.empty(num_classes, embedding_size))
-        nn.init.xavier_normal_(self.weight)
+        self.weight = class_weight(embedding_size, num_classes)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         cosine = cosines(embeddings, self.weight)

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
-from lookalike.models.heads.target import add_angle, check_scale, true_class, with_true_class
+from lookalike.models.heads.target import (
+    add_angle,
+    check_scale,
+    class_weight,
+    true_class,
+    with_true_class,
+)
 
 
 class SubCenterArcMargin(nn.Module):
@@ -57,8 +63,7 @@ class SubCenterArcMargin(nn.Module):
             num_centers,
         )
         self.margin, self.scale = margin, scale
-        self.weight = nn.Parameter(torch.empty(num_classes * num_centers, embedding_size))
-        nn.init.xavier_normal_(self.weight)
+        self.weight = class_weight(embedding_size, num_classes * num_centers)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
         all_cosines = cosines(embeddings, self.weight)

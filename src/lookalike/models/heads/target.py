@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def true_class(cosine: Tensor, labels: Tensor) -> Tensor:
@@ -24,6 +24,22 @@ def add_angle(cosine: Tensor, cos_margin: Tensor | float, sin_margin: Tensor | f
     """
     sine = (1.0 - cosine.square()).clamp_min(0.0).add(1e-6).sqrt()
     return cosine * cos_margin - sine * sin_margin
+
+
+def class_weight(embedding_size: int, num_classes: int) -> nn.Parameter:
+    """Return one direction per class ``[C, D]``, drawn with variance 2 / (C + D).
+
+    Raises:
+        ValueError: If a size is not positive.
+    """
+    if embedding_size < 1 or num_classes < 1:
+        raise ValueError(
+            f"embedding_size and num_classes must be positive, got {embedding_size} and "
+            f"{num_classes}."
+        )
+    weight = nn.Parameter(torch.empty(num_classes, embedding_size))
+    nn.init.xavier_normal_(weight)
+    return weight
 
 
 def check_scale(scale: float) -> None:

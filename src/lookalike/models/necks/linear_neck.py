@@ -27,6 +27,11 @@ class LinearNeck(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
         super().__init__()
+        if in_features < 1 or out_features < 1:
+            raise ValueError(
+                f"in_features and out_features must be positive, got {in_features} and "
+                f"{out_features}."
+            )
         self.in_features, self.out_features = in_features, out_features
         self.fc = nn.Linear(in_features, out_features, bias=bias)
         xavier_normal(self.fc)

@@ -47,6 +47,11 @@ class VehicleNeck(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        if in_channels < 1 or out_channels < 1:
+            raise ValueError(
+                f"in_channels and out_channels must be positive, got {in_channels} and "
+                f"{out_channels}."
+            )
         self.in_features, self.out_features = in_channels, out_channels
         self.conv = nn.Conv2d(
             in_channels,

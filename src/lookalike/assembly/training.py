@@ -1,0 +1,119 @@
+"""The parts of a job put into a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from lookalike.assembly.facts import facts
+from lookalike.assembly.initial_fit import fit_to_images
+from lookalike.assembly.job import Job, seed_of
+from lookalike.assembly.load import Run, locating
+from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer, transforms_of
+from lookalike.assembly.scopes import modules_in_scope
+from lookalike.data import ImageDataset
+from lookalike.errors import DataError
+from lookalike.training import RunLog, Trainer
+
+
+def make_trainer(job: Job, log: RunLog) -> Trainer:
+    """Put the job's parts into a training loop."""
+    with locating(job.run):
+        return _make_trainer(job, log)
+
+
+def _make_trainer(job: Job, log: RunLog) -> Trainer:
+    run, settings = job.run, job.run.config.Global
+    assert job.batches is not None and job.train is not None and run.config.Loss is not None
+    loss = make_loss(run.config.Loss.Train, run.allow_import).to(job.device)
+    per_epoch = settings.iter_per_epoch or len(job.batches)
+    accumulate = settings.update_freq if settings.update_freq <= per_epoch else 1
+    per_epoch -= per_epoch % accumulate
+    if per_epoch == 0:
+        raise DataError(
+            f"{job.train.source}: the sampler yields no batch from {len(job.train)} images; lower "
+            "batch_size, or set drop_last: False."
+        )
+    optimizers = [
+        make_optimizer(
+            spec,
+            modules_in_scope(spec.scope, job.model, loss),
+            epochs=settings.epochs,
+            steps_per_epoch=per_epoch // accumulate,
+            allow_import=run.allow_import,
+        )
+        for spec in run.config.Optimizer
+    ]
+    return Trainer(
+        model=job.model,
+        loss=loss,
+        optimizers=optimizers,
+        batches=job.batches,
+        epochs=settings.epochs,
+        iterations_per_epoch=per_epoch,
+        folder=job.folder,
+        log=log,
+        device=job.device,
+        evaluate=_evaluator(job, log) if job.evaluation is not None else None,
+        train_metrics=_train_metrics(run),
+        prepare=_preparation(job, log),
+        print_every=settings.print_batch_step,
+        accumulate=accumulate,
+        eval_every=settings.eval_interval,
+        eval_from=settings.start_eval_epoch,
+        eval_first=settings.eval_before_train,
+        save_every=settings.save_interval,
+        facts=facts(seed_of(run), _splits(job)),
+        names=job.train.paths,
+    )
+
+
+def _evaluator(job: Job, log: RunLog) -> Callable[[], Mapping[str, float]]:
+    def run_evaluation() -> Mapping[str, float]:
+        result = job.evaluate(log)
+        log.record("intervals", {name: list(bounds) for name, bounds in result.intervals.items()})
+        return result.values
+
+    return run_evaluation
+
+
+def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | None:
+    metrics = make_metrics(run.config.Metric.Train, run.allow_import)
+    if not metrics:
+        return None
+
+    def compute(output: Any, labels: Tensor) -> Mapping[str, Tensor]:
+        values: dict[str, Tensor] = {}
+        for metric in metrics:
+            values |= metric(output, labels)
+        return values
+
+    return compute
+
+
+def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
+    """Return what fits the initial weights to the training images, if any ask for it."""
+    assert job.train is not None and job.batches is not None
+    evaluated = job.run.config.DataLoader.Eval
+    transforms = job.train.transforms
+    if evaluated is not None:
+        split = evaluated.single or evaluated.Query
+        assert split is not None
+        transforms = transforms_of(split.dataset, job.run.allow_import)
+    return fit_to_images(
+        job.built,
+        job.train,
+        transforms,
+        device=job.device,
+        num_workers=job.batches.num_workers,
+        log=log,
+    )
+
+
+def _splits(job: Job) -> dict[str, ImageDataset]:
+    splits = {} if job.train is None else {"Train": job.train}
+    if job.evaluation is not None:
+        splits |= {split.name: split.dataset for split in job.evaluation.splits}
+    return splits

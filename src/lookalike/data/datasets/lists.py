@@ -1,0 +1,157 @@
+"""Lists of a path and a label in the layouts of public recognition sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lookalike.data import label_files
+from lookalike.data.datasets.image_dataset import Backend, ImageDataset
+from lookalike.data.label_files import ImageList, ListProblems, read_image_list, read_lines
+from lookalike.data.transforms.pipeline import with_backend
+from lookalike.errors import DataError
+
+Transforms = Callable[[Any], Any]
+
+
+def logo(image_root: str, label_file: str, *, transforms: Transforms | None = None) -> ImageDataset:
+    """Read the list of LogoDet-3K: tab-separated, headed by a line that starts with ``image_id``.
+
+    The second column is the class, counted from 1, the fourth the path.
+
+    Args:
+        image_root: Folder the paths are relative to.
+        label_file: The list.
+        transforms: Applied to each file's bytes.
+
+    Raises:
+        DataError: If the list is malformed or an image is missing.
+    """
+    images = ImageList([], [], None, [])
+    problems = ListProblems(label_file)
+    for number, line in read_lines(label_file):
+        cells = line.rstrip("\n").split("\t")
+        if cells[0] == "image_id":
+            continue
+        if len(cells) < 4 or not cells[1].strip().isdecimal() or int(cells[1]) < 1:
+            problems.add(number, f"expected image id, class from 1, ..., path; got {line[:80]!r}.")
+            continue
+        if label_files.inside_root(cells[3].strip(), number, problems):
+            images.paths.append(cells[3].strip())
+            images.labels.append(int(cells[1]) - 1)
+            images.lines.append(number)
+    problems.raise_if_any()
+    return ImageDataset(image_root, images, transforms=transforms, source=label_file)
+
+
+def icartoon(
+    image_root: str, label_file: str, *, transforms: Transforms | None = None
+) -> ImageDataset:
+    """Read the list of iCartoonFace: path and label, separated by a tab.
+
+    Args:
+        image_root: Folder the paths are relative to.
+        label_file: The list.
+        transforms: Applied to each file's bytes.
+
+    Raises:
+        DataError: If the list is malformed or an image is missing.
+    """
+    images = read_image_list(label_file, split=_tabs, cameras=False)
+    return ImageDataset(image_root, images, transforms=transforms, source=label_file)
+
+
+def _tabs(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("\t")]
+
+
+def comp_cars(
+    image_root: str,
+    label_file: str,
+    label_root: str,
+    *,
+    transforms: Transforms | None = None,
+    bbox_crop: bool = False,
+) -> ImageDataset:
+    """Read CompCars: a list of path and label, and a file with a box for every image.
+
+    The box of ``a/b.jpg`` stands in the last line of ``<label_root>/a/b.txt`` as
+    ``x1 y1 x2 y2``.
+
+    Args:
+        image_root: Folder the paths are relative to.
+        label_file: The list.
+        label_root: Folder of the boxes.
+        transforms: Applied to the decoded (and cut) image.
+        bbox_crop: Cut the image to its box.
+
+    Raises:
+        DataError: If the list or a box is malformed, or a file is missing.
+    """
+    images = read_image_list(label_file, cameras=False)
+    boxes = [_read_box(Path(label_root), path) for path in images.paths] if bbox_crop else None
+    return ImageDataset(image_root, images, transforms=transforms, source=label_file, boxes=boxes)
+
+
+def _read_box(root: Path, path: str) -> tuple[int, int, int, int]:
+    file = root / (path.split(".")[0] + ".txt")
+    _, last = read_lines(file)[-1]
+    try:
+        x1, y1, x2, y2 = (int(text) for text in last.split())
+    except ValueError as error:
+        raise DataError(f"{file}: the last line must be x1 y1 x2 y2, got {last!r}.") from error
+    if not (0 <= x1 < x2 and 0 <= y1 < y2):
+        raise DataError(f"{file}: the box {x1} {y1} {x2} {y2} is empty.")
+    return x1, y1, x2, y2
+
+
+def face_list(
+    image_root: str, label_file: str, *, transforms: Transforms | None = None
+) -> ImageDataset:
+    """Read a list of faces for training: path and label, opened as PIL images.
+
+    Args:
+        image_root: Folder the paths are relative to.
+        label_file: The list.
+        transforms: Applied to a PIL image.
+
+    Raises:
+        DataError: If the list is malformed or an image is missing.
+    """
+    images = read_image_list(label_file, cameras=False)
+    return ImageDataset(
+        image_root, images, transforms=with_backend(transforms, "pil"), source=label_file
+    )
+
+
+def image_folder(
+    image_root: str, *, transforms: Transforms | None = None, backend: Backend = "cv2"
+) -> ImageDataset:
+    """Take every sub-folder as a class; the classes are numbered in the order of their names.
+
+    Args:
+        image_root: Folder with one folder of images per class.
+        transforms: Applied to each file's bytes.
+        backend: What the transforms see: ``cv2`` an RGB array, ``pil`` a PIL image.
+
+    Raises:
+        DataError: If there is no image.
+    """
+    root = Path(image_root)
+    if not root.is_dir():
+        raise DataError(f"{root}: the image folder does not exist.")
+    names = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
+    images = ImageList([], [], None, [])
+    for label, name in enumerate(names):
+        for file in sorted((root / name).rglob("*")):
+            if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file():
+                images.paths.append(str(file.relative_to(root)))
+                images.labels.append(label)
+                images.lines.append(len(images.lines) + 1)
+    if not images.paths:
+        raise DataError(f"{root}: no image in any of its {len(names)} sub-folders.")
+    return ImageDataset(root, images, transforms=with_backend(transforms, backend))
+
+
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff"}

@@ -1,0 +1,60 @@
+"""Circle loss on pairs."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lookalike.geometry import unit
+from lookalike.losses.pairs import itself, masked_logsumexp, mean_where, products, same_label
+from lookalike.losses.read import read
+from lookalike.types import ModelOutput
+
+
+class CircleLoss(nn.Module):
+    """Pull positives and push negatives each at its own pace: the farther from good, the harder.
+
+    The loss of an anchor is ``log(1 + sum_n exp(gamma a_n (s_n - m)) sum_p exp(-gamma a_p (s_p -
+    1 + m)))`` with the paces ``a_n = max(0, s_n + m)`` and ``a_p = max(0, 1 + m - s_p)``, which
+    have no gradient. An anchor without a positive or without a negative does not count.
+
+    Source: Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization",
+    CVPR 2020, eqs. 4 to 8. https://arxiv.org/abs/2002.10857
+
+    Args:
+        margin: m, relaxation; the boundary is a circle of radius sqrt(2) m. In units of the
+            cosine.
+        gamma: Scale of the cosines.
+        feature_from: Name of the model's output to work on.
+
+    Shape:
+        - features: ``[B, D]``, any norm; normalised here.
+        - labels: ``[B]`` or ``[B, 1]`` int64.
+
+    Example:
+        >>> import torch
+        >>> loss = CircleLoss(margin=0.25, gamma=80)
+        >>> loss(torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1])) < 0.1
+        tensor(True)
+    """
+
+    reads = ("features",)
+
+    def __init__(
+        self, margin: float = 0.4, gamma: float = 80.0, feature_from: str = "features"
+    ) -> None:
+        super().__init__()
+        self.margin, self.gamma = margin, gamma
+        self.feature_from, self.reads = feature_from, (feature_from,)
+
+    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        features = unit(read(output, self.feature_from, "CircleLoss"))
+        similarity, same = products(features, features), same_label(labels)
+        positive, negative = same & ~itself(features), ~same
+        known = similarity.detach()
+        pace_negative = (known + self.margin).relu()
+        pace_positive = (1.0 + self.margin - known).relu()
+        push = self.gamma * pace_negative * (similarity - self.margin)
+        pull = -self.gamma * pace_positive * (similarity - 1.0 + self.margin)
+        total = masked_logsumexp(push, negative) + masked_logsumexp(pull, positive)
+        return mean_where(F.softplus(total), positive.any(dim=1) & negative.any(dim=1))

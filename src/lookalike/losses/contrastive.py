@@ -1,0 +1,129 @@
+"""Contrastive losses on the cosine, with and without a memory of earlier batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lookalike.geometry import unit
+from lookalike.losses.cross_batch_memory import CrossBatchMemory
+from lookalike.losses.pairs import itself, products, same_label
+from lookalike.losses.read import read
+from lookalike.types import ModelOutput
+
+
+class ContrastiveLoss(nn.Module):
+    """Pull every pair of one label together, push pairs of two apart down to a similarity.
+
+    ``1/B sum_i [sum over positives (1 - s_ij) + sum over negatives with s_ij > margin of s_ij]``,
+    s being the cosine. Positives more similar than ``1 - epsilon`` are left out.
+
+    Source: Hadsell et al., "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006,
+    on cosines as in Wang et al., "Cross-Batch Memory", CVPR 2020, eq. 1.
+    https://arxiv.org/abs/1912.06798
+
+    Args:
+        margin: Similarity below which a negative is far enough.
+        normalize: Scale the embeddings to length one first.
+        epsilon: Positives nearer to 1 than this are taken for copies.
+        feature_from: Name of the model's output to work on.
+
+    Shape:
+        - features: ``[B, D]``; ``[B, D, 1, 1]`` is flattened.
+        - labels: ``[B]`` or ``[B, 1]`` int64.
+
+    Example:
+        >>> loss = ContrastiveLoss(margin=0.5)
+        >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
+        tensor(1.)
+    """
+
+    reads = ("features",)
+
+    def __init__(
+        self,
+        margin: float,
+        normalize: bool = True,
+        epsilon: float = 1e-5,
+        feature_from: str = "features",
+    ) -> None:
+        super().__init__()
+        self.margin, self.normalize, self.epsilon = margin, normalize, epsilon
+        self.feature_from, self.reads = feature_from, (feature_from,)
+
+    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        features = self._features(output)
+        similarity = products(features, features)
+        return self._sum(similarity, same_label(labels), ~itself(features))
+
+    def _features(self, output: ModelOutput | Tensor) -> Tensor:
+        features = read(output, self.feature_from, type(self).__name__)
+        return unit(features) if self.normalize else features
+
+    def _sum(self, similarity: Tensor, same: Tensor, allowed: Tensor | None = None) -> Tensor:
+        positive = same & (similarity < 1.0 - self.epsilon)
+        negative = ~same & (similarity > self.margin)
+        if allowed is not None:
+            positive = positive & allowed
+        pull = (1.0 - similarity).masked_fill(~positive, 0.0).sum()
+        push = similarity.masked_fill(~negative, 0.0).sum()
+        return (pull + push) / len(similarity)
+
+
+class ContrastiveLossXBM(ContrastiveLoss):
+    """Contrastive loss of the batch, and of the batch against a memory of earlier batches.
+
+    Source: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020, algorithm 1.
+    https://arxiv.org/abs/1912.06798
+
+    Args:
+        xbm_size: Embeddings in the memory.
+        xbm_weight: Weight of the memory's part.
+        start_iter: After this many iterations embeddings are remembered and used.
+        margin: Similarity below which a negative is far enough.
+        embedding_size: D, length of one embedding.
+        normalize: Scale the embeddings to length one first.
+        epsilon: Positives nearer to 1 than this are taken for copies.
+        feature_from: Name of the model's output to work on.
+
+    Shape:
+        - features: ``[B, D]``.
+        - labels: ``[B]`` or ``[B, 1]`` int64.
+
+    Example:
+        >>> loss = ContrastiveLossXBM(8, 1.0, start_iter=0, margin=0.5, embedding_size=2)
+        >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
+        tensor(2.)
+    """
+
+    iteration: Tensor
+
+    def __init__(
+        self,
+        xbm_size: int,
+        xbm_weight: float,
+        start_iter: int,
+        margin: float,
+        embedding_size: int,
+        normalize: bool = True,
+        epsilon: float = 1e-5,
+        feature_from: str = "features",
+    ) -> None:
+        super().__init__(margin, normalize, epsilon, feature_from)
+        self.xbm_weight, self.start_iter = xbm_weight, start_iter
+        self.memory = CrossBatchMemory(xbm_size, embedding_size)
+        self.register_buffer("iteration", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        features = self._features(output)
+        same = same_label(labels)
+        loss = self._sum(products(features, features), same, ~itself(features))
+        if self.training:
+            self.iteration += 1
+            if self.iteration > self.start_iter:
+                self.memory.push(features.detach(), labels)
+        if self.memory.filled == 0:
+            return loss
+        kept, kept_labels = self.memory.contents()
+        earlier = self._sum(products(features, kept), same_label(labels, kept_labels))
+        return loss + self.xbm_weight * earlier

@@ -1,0 +1,77 @@
+"""Multi-similarity loss."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lookalike.geometry import unit
+from lookalike.losses.pairs import itself, masked_logsumexp, mean_where, products, same_label
+from lookalike.losses.read import read
+from lookalike.types import ModelOutput
+
+
+class MultiSimilarityLoss(nn.Module):
+    """Weight pairs by their own similarity and by that of the anchor's other pairs.
+
+    The loss of an anchor is ``1/alpha log(1 + sum_p exp(-alpha (s_p - base))) + 1/beta log(1 +
+    sum_n exp(beta (s_n - base)))`` over the pairs that are informative: a positive less similar
+    than the most similar negative plus epsilon, a negative more similar than the least similar
+    positive minus epsilon. An anchor without a positive or without a negative does not count.
+
+    Source: Wang et al., "Multi-Similarity Loss with General Pair Weighting", CVPR 2019, eqs. 11,
+    12 and 15. https://arxiv.org/abs/1904.06627
+
+    Args:
+        alpha: Sharpness for positives.
+        beta: Sharpness for negatives.
+        base: Similarity around which pairs gain weight (lambda); the paper's text has 1, its
+            authors' code 0.5.
+        epsilon: Slack of the mining, in units of the cosine; null takes all pairs.
+        feature_from: Name of the model's output to work on.
+
+    Shape:
+        - features: ``[B, D]``, any norm; normalised here.
+        - labels: ``[B]`` or ``[B, 1]`` int64.
+
+    Raises:
+        ValueError: If alpha or beta is not positive.
+
+    Example:
+        >>> loss = MultiSimilarityLoss()
+        >>> loss(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1]))
+        tensor(0.)
+    """
+
+    reads = ("features",)
+
+    def __init__(
+        self,
+        alpha: float = 2.0,
+        beta: float = 50.0,
+        base: float = 0.5,
+        epsilon: float | None = 0.1,
+        feature_from: str = "features",
+    ) -> None:
+        super().__init__()
+        if alpha <= 0.0 or beta <= 0.0:
+            raise ValueError(f"alpha and beta must be positive; got {alpha} and {beta}.")
+        self.alpha, self.beta, self.base, self.epsilon = alpha, beta, base, epsilon
+        self.feature_from, self.reads = feature_from, (feature_from,)
+
+    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        features = unit(read(output, self.feature_from, "MultiSimilarityLoss"))
+        similarity, same = products(features, features), same_label(labels)
+        positive, negative = same & ~itself(features), ~same
+        counts = positive.any(dim=1) & negative.any(dim=1)
+        if self.epsilon is not None:
+            known = similarity.detach()
+            hardest_negative = known.masked_fill(~negative, -torch.inf).amax(dim=1, keepdim=True)
+            hardest_positive = known.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
+            positive = positive & (known < hardest_negative + self.epsilon)
+            negative = negative & (known > hardest_positive - self.epsilon)
+        above = similarity - self.base
+        pull = F.softplus(masked_logsumexp(-self.alpha * above, positive)) / self.alpha
+        push = F.softplus(masked_logsumexp(self.beta * above, negative)) / self.beta
+        return mean_where(pull + push, counts)

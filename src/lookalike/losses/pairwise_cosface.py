@@ -1,0 +1,50 @@
+"""CosFace on pairs instead of class weights."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lookalike.geometry import unit
+from lookalike.losses.pairs import itself, masked_logsumexp, mean_where, products, same_label
+from lookalike.losses.read import read
+from lookalike.types import ModelOutput
+
+
+class PairwiseCosface(nn.Module):
+    """Every positive of an anchor must be more similar than every negative, by a margin.
+
+    The loss of an anchor is ``log(1 + sum_n sum_p exp(gamma (s_n - s_p + margin)))``. An anchor
+    without a positive or without a negative does not count.
+
+    Source: Sun et al., "Circle Loss", CVPR 2020, eq. 1; form and name as in fast-reid.
+    https://arxiv.org/abs/2002.10857
+
+    Args:
+        margin: In units of the cosine.
+        gamma: Scale of the cosines.
+
+    Shape:
+        - features: ``[B, D]``, any norm; normalised here.
+        - labels: ``[B]`` or ``[B, 1]`` int64.
+
+    Example:
+        >>> import torch
+        >>> features = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+        >>> PairwiseCosface(margin=0.25, gamma=16)(features, torch.tensor([0, 0, 1])) < 1e-6
+        tensor(True)
+    """
+
+    reads = ("features",)
+
+    def __init__(self, margin: float, gamma: float) -> None:
+        super().__init__()
+        self.margin, self.gamma = margin, gamma
+
+    def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        features = unit(read(output, "features", "PairwiseCosface"))
+        similarity, same = products(features, features), same_label(labels)
+        positive, negative = same & ~itself(features), ~same
+        pull = masked_logsumexp(-self.gamma * similarity, positive)
+        push = masked_logsumexp(self.gamma * (similarity + self.margin), negative)
+        return mean_where(F.softplus(pull + push), positive.any(dim=1) & negative.any(dim=1))
