@@ -374,8 +374,11 @@ def test_two_passes_before_the_backward_pass():
     assert all(p.grad is not None for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["ResNet50_vd", "ResNet50_metabin", "PPLCNet_x1_0",
-                                  "PPLCNetV2_base_ShiTu", "MobileNetV1", "AdaFace_IR_18"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["ResNet50_vd", "ResNet50_metabin", "PPLCNet_x1_0", "PPLCNetV2_base_ShiTu", "MobileNetV1"]
+    + ["AdaFace_IR_18"],
+)
 def test_every_norm_of_a_reference_backbone_has_the_update(name):
     norms = [m for m in empty(name).modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     assert norms

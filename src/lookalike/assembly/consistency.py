@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lookalike.assembly.load import Run
-from lookalike.config.schema import SplitSection
+from lookalike.assembly.parts import prepare_part
+from lookalike.config import ComponentSpec
 from lookalike.data import ImageDataset
 from lookalike.errors import ConfigError, DataError
 
@@ -23,16 +24,14 @@ def check_sections(run: Run) -> None:
         )
         if not value
     ]
-    loss = run.config.Loss
-    if loss is not None and run.config.Arch.Head is None:
-        for index, spec in enumerate(loss.Train):
-            if spec.name in ("CELoss", "CrossEntropy"):
-                missing.append(
-                    run.document.problem(
-                        ("Loss", "Train", index),
-                        f"{spec.name} reads 'logits', but there is no Arch.Head to make them.",
-                    )
+    for index, spec in enumerate(run.config.Loss.Train if run.config.Loss else []):
+        if run.config.Arch.Head is None and "logits" in reads_of(run, spec):
+            missing.append(
+                run.document.problem(
+                    ("Loss", "Train", index),
+                    f"{spec.name} reads 'logits', but there is no Arch.Head to make them.",
                 )
+            )
     if missing:
         raise ConfigError(missing)
 
@@ -55,12 +54,22 @@ def settings_without_effect(run: Run) -> list[str]:
     return notes
 
 
-def check_sampler(run: Run, section: SplitSection, dataset: ImageDataset) -> None:
+def reads_of(run: Run, spec: ComponentSpec) -> tuple[str, ...]:
+    """Return the outputs of the model that a loss works on."""
+    ready, _ = prepare_part("loss", spec.name, spec.args, run.allow_import)
+    if ready is None:
+        return ()
+    if "feature_from" in ready.args:
+        return (ready.args["feature_from"],)
+    return tuple(getattr(ready.target, "reads", ()))
+
+
+def check_sampler(run: Run, dataset: ImageDataset) -> None:
     """Refuse a loss over pairs where no batch can hold a pair."""
-    losses = [spec.name for spec in run.config.Loss.Train] if run.config.Loss else []
-    pairs = [name for name in losses if name not in ("CELoss", "CrossEntropy")]
-    grouped = "Identity" in section.sampler.name or "PK" in section.sampler.name
-    if pairs and not grouped and len(set(dataset.labels)) == len(dataset.labels):
-        raise DataError(
-            f"{dataset.source}: every label has a single image, so {pairs[0]} never finds a pair."
-        )
+    for spec in run.config.Loss.Train if run.config.Loss else []:
+        over_pairs = {"features", "backbone"} & set(reads_of(run, spec))
+        if over_pairs and len(set(dataset.labels)) == len(dataset.labels):
+            raise DataError(
+                f"{dataset.source}: every label has a single image, so {spec.name} never finds a "
+                "pair."
+            )

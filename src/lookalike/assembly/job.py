@@ -174,7 +174,7 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
         seed=seed,
         allow_import=run.allow_import,
     )
-    check_sampler(run, section, dataset)
+    check_sampler(run, dataset)
     job.train = dataset
     job.batches = EndlessBatches(
         dataset,

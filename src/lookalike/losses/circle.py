@@ -19,7 +19,7 @@ class CircleLoss(nn.Module):
     have no gradient. An anchor without a positive or without a negative does not count.
 
     Source: Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization",
-    CVPR 2020, eqs. 4 to 8. https://arxiv.org/abs/2002.10857
+    CVPR 2020. https://arxiv.org/abs/2002.10857
 
     Args:
         margin: m, relaxation; the boundary is a circle of radius sqrt(2) m. In units of the

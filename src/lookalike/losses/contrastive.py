@@ -19,7 +19,7 @@ class ContrastiveLoss(nn.Module):
     s being the cosine. Positives more similar than ``1 - epsilon`` are left out.
 
     Source: Hadsell et al., "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006,
-    on cosines as in Wang et al., "Cross-Batch Memory", CVPR 2020, eq. 1.
+    on cosines as in Wang et al., "Cross-Batch Memory", CVPR 2020.
     https://arxiv.org/abs/1912.06798
 
     Args:

@@ -12,7 +12,7 @@ class CrossBatchMemory(nn.Module):
     Everything is a buffer, so a checkpoint holds the memory, where it goes on and how full it is,
     and a resumed run continues bit for bit. A new entry takes the place of the oldest.
 
-    Source: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020, section 3.2.
+    Source: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020.
     https://arxiv.org/abs/1912.06798
 
     Args:

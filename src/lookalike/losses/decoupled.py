@@ -82,7 +82,7 @@ class SKDLoss(nn.Module):
     the cross-entropy with the teacher plus ``1 - alpha`` times that with the label.
 
     Source: Guo et al., "Reducing the Teacher-Student Gap via Spherical Knowledge Distillation",
-    2020, section 3.2. https://arxiv.org/abs/2010.07485
+    2020. https://arxiv.org/abs/2010.07485
 
     Args:
         temperature: T, divides the normalised logits. No unit.
@@ -129,7 +129,7 @@ class WSLLoss(nn.Module):
     ``T^2 mean[(1 - exp(-CE(student) / CE(teacher))) CE(softmax(s / T), softmax(t / T))]``.
 
     Source: Zhou et al., "Rethinking Soft Labels for Knowledge Distillation: A Bias-Variance
-    Tradeoff Perspective", ICLR 2021, eq. 9. https://arxiv.org/abs/2102.00650
+    Tradeoff Perspective", ICLR 2021. https://arxiv.org/abs/2102.00650
 
     Args:
         temperature: T, divides the logits. No unit.
@@ -167,8 +167,7 @@ class DISTLoss(nn.Module):
     ``beta (1 - mean r over rows) + gamma (1 - mean r over columns)`` of the probabilities, r
     being Pearson's correlation.
 
-    Source: Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022, eqs. 6 to
-    9. https://arxiv.org/abs/2205.10536
+    Source: Huang et al., "Knowledge Distillation from A Stronger Teacher", NeurIPS 2022. https://arxiv.org/abs/2205.10536
 
     Args:
         beta: Weight of the correlation within an image.

@@ -28,7 +28,7 @@ class EmlLoss(nn.Module):
     overflow. Positives are found by label; the reference takes blocks of ``samples_each_class``
     rows for granted. An anchor without a positive or without a negative does not count.
 
-    Source: Huang et al., "Large Scale Strongly Supervised Ensemble Metric Learning", 2012, eq. 6.
+    Source: Huang et al., "Large Scale Strongly Supervised Ensemble Metric Learning", 2012.
     https://arxiv.org/abs/1212.6094
 
     Shape:

@@ -16,7 +16,7 @@ class MGDLoss(nn.Module):
     Channels are dropped at random, two convolutions generate the teacher's feature map from what
     is left, and the mean squared difference counts.
 
-    Source: Yang et al., "Masked Generative Distillation", ECCV 2022, eqs. 2 to 4, with channels
+    Source: Yang et al., "Masked Generative Distillation", ECCV 2022, with channels
     masked as in the authors' classification code. https://arxiv.org/abs/2205.01529
 
     Args:
@@ -85,8 +85,7 @@ class _Projector(nn.Module):
 class PEFDLoss(nn.Module):
     """Cosine distance of the teacher to the mean of several projections of the student.
 
-    Source: Chen et al., "Improved Feature Distillation via Projector Ensemble", NeurIPS 2022,
-    eq. 5. https://arxiv.org/abs/2210.15274
+    Source: Chen et al., "Improved Feature Distillation via Projector Ensemble", NeurIPS 2022. https://arxiv.org/abs/2210.15274
 
     Args:
         student_channel: Width of the student's embedding.

@@ -105,7 +105,7 @@ class DCHLoss(nn.Module):
     weighted to equal sums. The embeddings are drawn to codes by
     ``mean log(1 + d(|f|, 1) / gamma)``.
 
-    Source: Cao et al., "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR 2018, eqs. 5 to 8.
+    Source: Cao et al., "Deep Cauchy Hashing for Hamming Space Retrieval", CVPR 2018.
 
     Args:
         gamma: Hamming radius within which codes of one label should lie.

@@ -36,7 +36,7 @@ class CELossForMetaBIN(nn.Module):
     ``epsilon / (C - 1)`` each, so the effective epsilon is ``epsilon C / (C - 1)``.
 
     Source: Choi et al., "Meta Batch-Instance Normalization for Generalizable Person
-    Re-Identification", CVPR 2021, section 3.2. https://arxiv.org/abs/2011.14670
+    Re-Identification", CVPR 2021. https://arxiv.org/abs/2011.14670
 
     Args:
         epsilon: Probability taken from the true class, in [0, 1); null is 0.
@@ -67,7 +67,7 @@ class CELossForMetaBIN(nn.Module):
 class TripletLossForMetaBIN(nn.Module):
     """Batch-hard triplet loss, as TripletLossV2 but by default of embeddings as they are.
 
-    Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021, eq. 5.
+    Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021.
     https://arxiv.org/abs/2011.14670
 
     Args:
@@ -103,7 +103,7 @@ class TripletLossForMetaBIN(nn.Module):
 class IntraDomainScatterLoss(nn.Module):
     """Scatter the images of each domain: mean cosine to the domain's centre.
 
-    Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021, eq. 7.
+    Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021.
     https://arxiv.org/abs/2011.14670
 
     Args:
@@ -146,7 +146,7 @@ class InterDomainShuffleLoss(nn.Module):
     The loss of an anchor is ``log(1 + exp(max d(a, other domain) - min d(a, other id, own
     domain)))``. An anchor that lacks one of the two does not count.
 
-    Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021, eq. 8.
+    Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021.
     https://arxiv.org/abs/2011.14670
 
     Args:

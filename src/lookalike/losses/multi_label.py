@@ -19,7 +19,7 @@ def ratio_weights(labels: Tensor) -> tuple[Tensor, Tensor]:
     exp(r) where it is not; a negative target means unknown and weighs nothing.
 
     Source: Li et al., "Multi-attribute Learning for Pedestrian Attribute Recognition in
-    Surveillance Scenarios", ACPR 2015, eq. 5.
+    Surveillance Scenarios", ACPR 2015.
     """
     targets, ratios = labels[:, 0], labels[:, 1]
     present = targets > 0.5
@@ -80,8 +80,7 @@ class MultiLabelAsymmetricLoss(nn.Module):
     With ``p`` the probability of the right answer, that of a negative raised by ``clip``, each
     class costs ``-(1 - p)^gamma log(p)``.
 
-    Source: Ben-Baruch et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021, eqs. 4
-    to 7. https://arxiv.org/abs/2009.14119
+    Source: Ben-Baruch et al., "Asymmetric Loss For Multi-Label Classification", ICCV 2021. https://arxiv.org/abs/2009.14119
 
     Args:
         gamma_pos: Focusing exponent of positives.

@@ -16,7 +16,7 @@ class DMLLoss(nn.Module):
 
     ``C / 2 (KL(p, q) + KL(q, p))`` per class, and its mean over images and classes.
 
-    Source: Zhang et al., "Deep Mutual Learning", CVPR 2018, eqs. 4 and 5; the factor C is
+    Source: Zhang et al., "Deep Mutual Learning", CVPR 2018; the factor C is
     PaddleClas's and makes the mean over classes a sum. https://arxiv.org/abs/1706.00384
 
     Args:
@@ -65,7 +65,7 @@ class KLDivLoss(nn.Module):
 
     ``T^2 KL(softmax(t / T), softmax(s / T))``, mean over the images.
 
-    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, section 2.
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
     https://arxiv.org/abs/1503.02531
 
     Args:

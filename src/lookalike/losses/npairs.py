@@ -21,7 +21,7 @@ class NpairsLoss(nn.Module):
     look at labels and takes even rows for anchors, odd rows for their positives.
 
     Source: Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective",
-    NeurIPS 2016, eq. 7.
+    NeurIPS 2016.
 
     Args:
         reg_lambda: Weight of the squared length of the embeddings.

@@ -19,7 +19,7 @@ def _embeddings(maps: Tensor, target_size: int | None) -> Tensor:
 class RkdDistance(nn.Module):
     """Difference of the two models' pairwise distances, each divided by its mean.
 
-    Source: Park et al., "Relational Knowledge Distillation", CVPR 2019, eqs. 5 to 8.
+    Source: Park et al., "Relational Knowledge Distillation", CVPR 2019.
     https://arxiv.org/abs/1904.05068
 
     Args:
@@ -57,7 +57,7 @@ class RkdAngle(nn.Module):
     The cosine at image i between j and k comes from inner products alone, so memory is B^3
     numbers, not B^2 D.
 
-    Source: Park et al., "Relational Knowledge Distillation", CVPR 2019, eqs. 9 to 11.
+    Source: Park et al., "Relational Knowledge Distillation", CVPR 2019.
     https://arxiv.org/abs/1904.05068
 
     Args:

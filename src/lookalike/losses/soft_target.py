@@ -13,7 +13,7 @@ class SoftTargetCrossEntropy(nn.Module):
 
     ``mean_i sum_c -t_ic log softmax(x_i)_c``; mixed images have such targets.
 
-    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, section 2.
+    Source: Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
     https://arxiv.org/abs/1710.09412
 
     Shape:

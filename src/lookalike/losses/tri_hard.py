@@ -57,7 +57,7 @@ class MSMLoss(nn.Module):
     the sphere; the two pairs need not share an image. Positives are found by label. A batch
     without either kind of pair has loss 0.
 
-    Source: Xiao et al., "Margin Sample Mining Loss", 2017, eq. 4, squared.
+    Source: Xiao et al., "Margin Sample Mining Loss", 2017, with squared distances.
     https://arxiv.org/abs/1710.00478
 
     Args:

@@ -32,11 +32,9 @@ def class_weight(embedding_size: int, num_classes: int) -> nn.Parameter:
     Raises:
         ValueError: If a size is not positive.
     """
-    if embedding_size < 1 or num_classes < 1:
-        raise ValueError(
-            f"embedding_size and num_classes must be positive, got {embedding_size} and "
-            f"{num_classes}."
-        )
+    for name, size in (("embedding_size", embedding_size), ("num_classes", num_classes)):
+        if size < 1:
+            raise ValueError(f"{name} must be positive, got {size}.")
     weight = nn.Parameter(torch.empty(num_classes, embedding_size))
     nn.init.xavier_normal_(weight)
     return weight
