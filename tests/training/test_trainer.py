@@ -165,3 +165,16 @@ def test_initial_weights_fitted_to_the_data_beat_random_ones(tiny):
     fitted = trainer.evaluate()["mAP"]
     random = trainer_of(tiny, *overrides).evaluate()["mAP"]
     assert fitted > random
+
+
+def test_resolved_yaml_runs_again_identically(tiny):
+    from lookalike.assembly.resolved import write_resolved
+
+    first = load_run(tiny / "run.yaml", ["Global.seed=11", "Optimizer.lr.learning_rate=2e-2"])
+    write_resolved(first, tiny / "output")
+    trainer_of(tiny, "Global.seed=11", "Optimizer.lr.learning_rate=2e-2").run()
+    expected = losses(tiny / "output")
+    again = load_run(tiny / "output" / "resolved.yaml", [f"Global.output_dir={tiny}/again"])
+    job = build_job(again)
+    make_trainer(job, RunLog(job.folder, "train", quiet=True)).run()
+    assert losses(tiny / "again") == expected

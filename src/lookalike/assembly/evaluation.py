@@ -169,6 +169,7 @@ def evaluate(
         gallery,
         evaluation.metrics,
         normalize=evaluation.run.config.Global.feature_normalize,
+        binarize=evaluation.run.config.Global.feature_binarize,
         same_images=roots[0] == roots[1],
     )
 

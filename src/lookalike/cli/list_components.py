@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from rich.console import Console
 from rich.table import Table
 
-from lookalike.assembly.catalog import CATALOG
+from lookalike.assembly.catalog import CATALOG, ENTRY_POINTS
 from lookalike.assembly.dialect import their_names
 from lookalike.errors import ConfigError, nearest
 
@@ -19,10 +21,16 @@ def print_components(kind: str) -> None:
     if singular not in CATALOG:
         known = [plural(name) for name in CATALOG]
         raise ConfigError(f"no kind '{kind}'.{nearest(kind, known)} Kinds: {', '.join(known)}.")
-    table = Table("name", "in PaddleClas", "what it is", "from", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "from", "in PaddleClas", "what it is"):
+        table.add_column(title, no_wrap=title in ("name", "from"), overflow="fold")
     theirs = their_names(singular)
     for name, path in CATALOG[singular].items():
-        table.add_row(name, ", ".join(theirs.get(name, [])), _first_line(path), path.split(":")[0])
+        origin = path.split(".")[0]
+        table.add_row(name, origin, ", ".join(theirs.get(name, [])), _first_line(path))
+    for point in metadata.entry_points(group=ENTRY_POINTS.get(singular, "lookalike.none")):
+        origin = point.dist.name if point.dist is not None else "?"
+        table.add_row(point.name, origin, "", f"{point.value}; needs --allow-import")
     Console(soft_wrap=False, highlight=False).print(table)
     if singular == "backbone":
         print("and every model of timm and torchvision under its name there.")  # noqa: T201

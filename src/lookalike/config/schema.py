@@ -158,6 +158,7 @@ class GlobalSection(Frame):
     eval_before_train: bool = False
     retrieval_feature_from: Literal["features", "backbone"] = "features"
     feature_normalize: bool = True
+    feature_binarize: Literal["round", "sign"] | None = None
     sim_block_size: PositiveInt = 64
     # said elsewhere as well: the head's own class_num decides
     class_num: PositiveInt | None = None

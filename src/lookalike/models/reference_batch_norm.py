@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lookalike.models.batch_norm import BatchNorm1d, BatchNorm2d
-
 
 def reference_batch_norm(module: nn.Module) -> nn.Module:
     """Make every batch norm in a module move its running variance towards the biased variance.
@@ -34,8 +32,7 @@ def reference_batch_norm(module: nn.Module) -> nn.Module:
         (0.1, 1.0)
     """
     for child in module.modules():
-        has_it = isinstance(child, BatchNorm1d | BatchNorm2d) or has_reference_update(child)
-        if isinstance(child, _BatchNorm) and not has_it:
+        if isinstance(child, _BatchNorm) and not has_reference_update(child):
             child.register_forward_pre_hook(_scale_up)
             # called even if a cut ends the forward pass inside the layer
             child.register_forward_hook(_scale_down, always_call=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -55,6 +55,7 @@ def evaluate_retrieval(
     metrics: Sequence[RetrievalMetric],
     *,
     normalize: bool = True,
+    binarize: Literal["round", "sign"] | None = None,
     same_images: bool = False,
 ) -> RetrievalResult:
     """Score every query against the gallery.
@@ -64,6 +65,8 @@ def evaluate_retrieval(
         gallery: What is searched.
         metrics: At least one.
         normalize: Compare by cosine; False compares by inner product.
+        binarize: Turn embeddings into codes, after normalising: ``round`` takes 0 to 1 to -1 and
+            1, ``sign`` takes the sign.
         same_images: Ids in both tables name the same images, so a query's own id is excluded.
 
     Raises:
@@ -82,8 +85,8 @@ def evaluate_retrieval(
     use_cameras = query.cameras is not None
     ids = _numbered(query.ids, gallery.ids) if same_images else (None, None)
     ranks = rank_relevant(
-        unit(query.embeddings) if normalize else query.embeddings.float(),
-        unit(gallery.embeddings) if normalize else gallery.embeddings.float(),
+        comparable(query.embeddings, normalize, binarize),
+        comparable(gallery.embeddings, normalize, binarize),
         query.labels,
         gallery.labels,
         query_cameras=query.cameras if use_cameras else None,
@@ -105,6 +108,21 @@ def evaluate_retrieval(
         num_gallery=len(gallery),
         protocol=_protocol(use_cameras, same_images),
     )
+
+
+def comparable(
+    embeddings: Tensor, normalize: bool, binarize: Literal["round", "sign"] | None
+) -> Tensor:
+    """Return embeddings ``[N, D]`` in the form their inner products are compared in.
+
+    Example:
+        >>> comparable(torch.tensor([[0.2, 0.9]]), False, "round").tolist()
+        [[-1.0, 1.0]]
+    """
+    vectors = unit(embeddings) if normalize else embeddings.float()
+    if binarize == "round":
+        return vectors.round() * 2.0 - 1.0
+    return vectors.sign() if binarize == "sign" else vectors
 
 
 def _numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lookalike.models.batch_norm import BatchNorm1d
+from lookalike.models.reference_batch_norm import reference_batch_norm
 
 
 class BNNeck(nn.Module):
@@ -32,7 +32,8 @@ class BNNeck(nn.Module):
     def __init__(self, num_features: int, *, use_global_stats: bool | None = None) -> None:
         super().__init__()
         self.in_features = self.out_features = num_features
-        self.feat_bn = BatchNorm1d(num_features)
+        self.feat_bn = nn.BatchNorm1d(num_features)
+        reference_batch_norm(self)
         self.use_global_stats = bool(use_global_stats)
 
     def train(self, mode: bool = True) -> BNNeck:

@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lookalike.models.batch_norm import BatchNorm1d
+from lookalike.models.reference_batch_norm import reference_batch_norm
 
 Mode = Literal["general", "hold", "eval"]
 
@@ -34,7 +34,8 @@ class MetaBNNeck(nn.Module):
     def __init__(self, num_features: int, *, use_global_stats: bool | None = None) -> None:
         super().__init__()
         self.in_features = self.out_features = num_features
-        self.feat_bn = BatchNorm1d(num_features)
+        self.feat_bn = nn.BatchNorm1d(num_features)
+        reference_batch_norm(self)
         self.mode: Mode = "general"
 
     def forward(self, features: Tensor) -> Tensor:
