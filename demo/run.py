@@ -59,14 +59,14 @@ def before_training(folder: Path) -> dict[str, Any]:
 def show(summary: dict[str, dict[str, Any]], console: Console) -> None:
     """Print the comparison."""
     table = Table(title="Held-out emoji: find the same emoji drawn by another hand")
-    for column in ("", "Recall@1 %", "95 % interval", "mAP %", "95 % interval"):
-        table.add_column(column, justify="left" if not column else "right")
+    for column in ("percent (95 % interval)", "Recall@1", "mAP"):
+        table.add_column(column, no_wrap=True)
     for key, title in ROWS.items():
         row = summary[key]
         cells = [title]
         for name in ("recall1", "mAP"):
             low, high = row[f"{name}_interval"]
-            cells += [f"{100 * row[name]:.1f}", f"{100 * low:.1f} to {100 * high:.1f}"]
+            cells.append(f"{100 * row[name]:.1f} ({100 * low:.1f}-{100 * high:.1f})")
         table.add_row(*cells)
     console.print(table)
     gain = 100 * (summary["trained"]["recall1"] - summary["zero_shot"]["recall1"])

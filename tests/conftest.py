@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,26 @@ def lookalike():
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def emoji():
+    """The demo's pictures, drawn once; test processes wait for each other."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    (ROOT / "data").mkdir(exist_ok=True)
+    with open(ROOT / "data" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run(
+            [sys.executable, "demo/prepare.py", "--out", "data/emoji"],
+            cwd=ROOT, env=environment, check=True, capture_output=True,
+        )  # fmt: skip
+
+
+def shell(command):
+    """Run a printed command in the checkout's root, with the environment of make install."""
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PATH": path}
+    return subprocess.run(
+        command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True,
+        timeout=280,
+    )  # fmt: skip

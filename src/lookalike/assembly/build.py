@@ -40,7 +40,7 @@ def build(kind: str, spec: Any, *, allow_import: Sequence[str] = (), **runtime: 
         Traceback (most recent call last):
             ...
         lookalike.errors.ConfigError: head ArcMargin.embeding_size: unknown argument. Did you mean \
-'embedding_size'? It takes: easy_margin, embedding_size, margin, num_classes, scale.
+'embedding_size'? It takes: easy_margin, embedding_size, gradient, margin, num_classes, scale.
         head ArcMargin.embedding_size: is missing; it has no default.
     """
     if kind not in _BUILDERS:

@@ -30,6 +30,7 @@ class CircleMargin(nn.Module):
           Otherwise plain cosines in [-1, 1], **not** scaled.
 
     Example:
+        >>> import torch
         >>> CircleMargin(8, 3, 0.35, 64)(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).shape
         torch.Size([4, 3])
     """

@@ -26,6 +26,7 @@ class CosMargin(nn.Module):
           Otherwise plain cosines in [-1, 1], **not** scaled.
 
     Example:
+        >>> import torch
         >>> CosMargin(8, 3)(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).shape
         torch.Size([4, 3])
     """
