@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,8 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.axes import Axes
 
-from lookalike import build_job, decode_image, embed, load_run, nearest_neighbours
-from lookalike.assembly import Job
+from lookalike import EmbeddingTable, decode_image, nearest_neighbours
 from lookalike.geometry import unit
-from lookalike.types import EmbeddingTable
 
 RIGHT, WRONG, GREY = "#2a9d55", "#c8443c", "#9a9a9a"
 COLOURS = ("#b9c4d0", "#7f9cc0", "#2f5d9b")
@@ -60,26 +58,12 @@ def draw_comparison(
     plt.close(figure)
 
 
-def tables(options: Sequence[str], config: str, model: Path) -> tuple[Job, list[EmbeddingTable]]:
-    """Embed the held-out drawings with the untrained backbone and with the trained model."""
-    assignments = [text for text in options if text != "-o"]
-    found: list[EmbeddingTable] = []
-    for more in (["Global.retrieval_feature_from=backbone"], [f"Global.pretrained_model={model}"]):
-        job = build_job(load_run(config, [*assignments, *more]), training=False)
-        assert job.evaluation is not None
-        split = job.evaluation.query
-        source = job.run.config.Global.retrieval_feature_from
-        found.append(embed(job.model, split.batches, split.dataset, feature_from=source))
-    return job, found
-
-
-def draw_neighbours(options: Sequence[str], config: str, model: Path, path: Path) -> None:
+def draw_neighbours(before: Path, after: Path, images: Path, path: Path) -> None:
     """Draw some queries with their nearest drawings before and after training."""
-    job, (before, after) = tables(options, config, model)
-    assert job.evaluation is not None
-    dataset = job.evaluation.query.dataset
-    ranked = [neighbours(table) for table in (before, after)]
-    chosen = choose_queries(before, ranked)
+    tables = [EmbeddingTable.load(folder / "query.npz") for folder in (before, after)]
+    labels, names = tables[0].labels, tables[0].ids
+    ranked = [neighbours(table) for table in tables]
+    chosen = choose_queries(tables[0])
     columns = 2 * (NEIGHBOURS + 1) + 1
     figure, grid = plt.subplots(
         len(chosen), columns, figsize=(0.85 * columns, 0.95 * len(chosen) + 0.6)
@@ -89,12 +73,12 @@ def draw_neighbours(options: Sequence[str], config: str, model: Path, path: Path
     for row, query in enumerate(chosen):
         for side, rows in enumerate(ranked):
             start = side * (NEIGHBOURS + 2)
-            show_image(grid[row, start], dataset.image_root / dataset.paths[query], GREY)
+            show_image(grid[row, start], images / names[query], GREY)
             for rank in range(NEIGHBOURS):
                 item = int(rows[query, rank])
-                same = bool(before.labels[item] == before.labels[query])
-                image = dataset.image_root / dataset.paths[item]
-                show_image(grid[row, start + 1 + rank], image, RIGHT if same else WRONG)
+                same = bool(labels[item] == labels[query])
+                frame = RIGHT if same else WRONG
+                show_image(grid[row, start + 1 + rank], images / names[item], frame)
     figure.suptitle(
         "Query (grey) and its nearest drawings by any hand: before training (left) and after"
         " (right). Green: the same emoji.",
@@ -112,7 +96,7 @@ def neighbours(table: EmbeddingTable) -> torch.Tensor:
     return nearest_neighbours(embeddings, embeddings, NEIGHBOURS, exclude=itself)[1]
 
 
-def choose_queries(table: EmbeddingTable, ranked: Sequence[torch.Tensor]) -> list[int]:
+def choose_queries(table: EmbeddingTable) -> list[int]:
     """Return a fair sample: every n-th query, whether training helped it or not."""
     step = max(1, len(table) // QUERIES)
     return list(range(step // 2, len(table), step))[:QUERIES]

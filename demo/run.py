@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 CONFIG = "configs/quickstart.yaml"
+IMAGES = Path("data/emoji/images")
 ROWS = {
     "zero_shot": "zero-shot backbone",
     "head": "linear neck on frozen features",
@@ -88,9 +89,11 @@ def main() -> None:
     common = ["-c", CONFIG, *options, "-o", f"Global.output_dir={output / 'run'}"]
     zero = ["-o", "Global.retrieval_feature_from=backbone"]
     best = ["-o", f"Global.pretrained_model={output / 'run' / 'best_model'}"]
-    run("eval", *common, *zero, "--json", str(output / "zero_shot.json"))
+    for_zero = ["--json", str(output / "zero_shot.json"), "--tables", str(output / "before")]
+    run("eval", *common, *zero, *for_zero)
     run("train", *common)
-    run("eval", *common, *best, "--json", str(output / "trained.json"))
+    for_best = ["--json", str(output / "trained.json"), "--tables", str(output / "after")]
+    run("eval", *common, *best, *for_best)
     summary = {
         "zero_shot": from_json(output / "zero_shot.json"),
         "head": before_training(output / "run"),
@@ -101,7 +104,7 @@ def main() -> None:
     from pictures import draw_comparison, draw_neighbours
 
     draw_comparison(summary, ROWS, output / "run" / "metrics.jsonl", output / "comparison.png")
-    draw_neighbours(common[2:], CONFIG, output / "run" / "best_model", output / "neighbours.png")
+    draw_neighbours(output / "before", output / "after", IMAGES, output / "neighbours.png")
     show(summary, console)
     console.print(
         f"Numbers: {output}/summary.json   Pictures: {output}/comparison.png, "

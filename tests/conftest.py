@@ -21,6 +21,11 @@ SHARED = ROOT.parent / "shared"
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Run the slow tests first, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def make_images(root, num_labels=6, per_label=4, size=(40, 32), seed=0):
     """Write coloured noise, alike within a label; return (path, label, camera) rows."""
     rng = np.random.default_rng(seed)

@@ -475,3 +475,9 @@ def test_only_the_seeded_generators_are_drawn_from():
     random.random()
     with seeded(21):
         np.testing.assert_array_equal(np.asarray(chain(PHOTO)), first)
+
+
+def test_a_sliver_is_not_blown_up_beyond_any_image():
+    sliver = np.zeros((1, 5000, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match="resizing would make"):
+        lookalike.build("transform", {"ResizeImage": {"resize_short": 224}})(sliver)

@@ -131,6 +131,20 @@ def test_evaluation_before_training_and_at_intervals(tiny):
     assert [entry["epoch"] for entry in records(tiny / "output", "eval")] == [0, 2, 4]
 
 
+def test_the_untrained_model_is_kept_if_it_is_the_best(tiny):
+    trainer_of(
+        tiny,
+        "Global.eval_before_train=True",
+        "Global.epochs=1",
+        "Optimizer.lr.learning_rate=0.5",
+        "Optimizer.lr.warmup_epoch=0",
+    ).run()
+    found = load_checkpoint(tiny / "output" / "best_model").facts
+    scores = [entry["recall1"] for entry in records(tiny / "output", "eval")]
+    assert found["best"] == max(scores)
+    assert found["epoch"] == (0 if scores[0] > scores[1] else 1)
+
+
 def test_a_failing_dashboard_does_not_end_the_run(tmp_path):
     class Broken:
         def add_scalar(self, *args):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from lookalike.assembly.parts import make_dataset, make_metrics, make_sampler
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import SplitSection
 from lookalike.data import ImageDataset, make_loader
-from lookalike.errors import ConfigError, Problem
+from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.inference import embed
 from lookalike.retrieval import RetrievalResult, evaluate_retrieval
 from lookalike.training import RunLog
@@ -154,15 +155,22 @@ def embed_split(
 
 
 def evaluate(
-    model: nn.Module, evaluation: Evaluation, *, device: torch.device, log: RunLog
+    model: nn.Module,
+    evaluation: Evaluation,
+    *,
+    device: torch.device,
+    log: RunLog,
+    tables: Path | None = None,
 ) -> RetrievalResult:
-    """Evaluate a model in the run's ``eval_mode``."""
+    """Evaluate a model in the run's ``eval_mode``; keep its embeddings in the folder ``tables``."""
     if evaluation.run.config.Global.eval_mode == "classification":
         return _evaluate_classifier(model, evaluation, device=device, log=log)
     query = embed_split(model, evaluation.query, evaluation.run, device=device, log=log)
     gallery = query
     if evaluation.gallery is not evaluation.query:
         gallery = embed_split(model, evaluation.gallery, evaluation.run, device=device, log=log)
+    if tables is not None:
+        _save(tables, {"query": query, "gallery": gallery})
     roots = [split.dataset.image_root.resolve() for split in (evaluation.query, evaluation.gallery)]
     return evaluate_retrieval(
         query,
@@ -172,6 +180,15 @@ def evaluate(
         binarize=evaluation.run.config.Global.feature_binarize,
         same_images=roots[0] == roots[1],
     )
+
+
+def _save(folder: Path, tables: Mapping[str, EmbeddingTable]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            table.save(folder / f"{name}.npz")
+    except OSError as error:
+        raise SetupError(f"{folder}: cannot be written ({error.strerror}).") from error
 
 
 @torch.no_grad()

@@ -60,10 +60,10 @@ class Job:
     def folder(self) -> Path:
         return Path(self.run.config.Global.output_dir)
 
-    def evaluate(self, log: RunLog) -> RetrievalResult:
-        """Evaluate the model as it is."""
+    def evaluate(self, log: RunLog, tables: Path | None = None) -> RetrievalResult:
+        """Evaluate the model as it is; keep its embeddings in the folder ``tables``."""
         assert self.evaluation is not None
-        return evaluate(self.model, self.evaluation, device=self.device, log=log)
+        return evaluate(self.model, self.evaluation, device=self.device, log=log, tables=tables)
 
 
 def build_job(

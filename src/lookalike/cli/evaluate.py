@@ -18,6 +18,7 @@ def run_evaluation(
     overrides: Sequence[str],
     *,
     json_file: str | None,
+    tables: str | None,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
@@ -29,7 +30,7 @@ def run_evaluation(
     try:
         for note in job.notes:
             log.line(f"note: {note}")
-        result = job.evaluate(log)
+        result = job.evaluate(log, None if tables is None else Path(tables))
         for line in result_lines(result):
             log.line(line)
         log.record("eval", {"step": 0, **result.values})

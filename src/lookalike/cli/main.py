@@ -74,6 +74,10 @@ def evaluate(
     json_file: Annotated[
         str | None, typer.Option("--json", help="Write the metrics to this file; - prints them.")
     ] = None,
+    tables: Annotated[
+        str | None,
+        typer.Option("--tables", help="Keep the embeddings as query.npz and gallery.npz here."),
+    ] = None,
     allow_import: AllowImport = None,
     allow_missing: AllowMissing = None,
     strict_device: StrictDevice = False,
@@ -87,6 +91,7 @@ def evaluate(
             config,
             override or [],
             json_file=json_file,
+            tables=tables,
             allow_import=allow_import or [],
             allow_missing=allow_missing or [],
             strict_device=strict_device,

@@ -111,8 +111,8 @@ class Trainer:
     def _begin(self) -> None:
         if self.prepare is not None:
             self.prepare()
-        if self.eval_first and self.evaluate is not None:
-            self._evaluate(0)
+        if self.eval_first and self.evaluate is not None and self._evaluate(0):
+            self._save("best_model")
 
     def _epoch(
         self,

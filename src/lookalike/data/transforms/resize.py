@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
+from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.transforms.cv2_resize import CV2Interpolation, resize_like_cv2
 from lookalike.data.transforms.image_kinds import (
     PIL_RULES,
@@ -133,7 +134,14 @@ def short_side_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 
 def resize(image: Any, size: tuple[int, int], interpolation: str, backend: str) -> Any:
-    """Resize an array or a PIL image to (width, height); the kind is kept."""
+    """Resize an array or a PIL image to (width, height); the kind is kept.
+
+    Raises:
+        ValueError: If the result would be larger than any image that is read: a picture of one
+            pixel by thousands, scaled by its short side, would fill the memory.
+    """
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"resizing would make {size[0]} x {size[1]} pixels.")
     rule = interpolation
     if rule == "random":
         rule = random.choice(("bilinear", "bicubic"))
