@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from lookalike.data.samplers.label_groups import IntArray, LabelGroups, check_batch
 
 
 class RandomIdentitySampler:
@@ -53,30 +53,15 @@ class RandomIdentitySampler:
         max_iters: int | None = None,
         seed: int = 0,
     ) -> None:
-        if images_per_label < 1 or batch_size < 1 or batch_size % images_per_label:
-            raise ValueError(
-                f"batch_size must be a multiple of the images per label (num_instances), got "
-                f"{batch_size} and {images_per_label}."
-            )
         if max_iters is not None and max_iters < 1:
             raise ValueError(f"max_iters must be positive, got {max_iters}.")
-        self.labels_per_batch = batch_size // images_per_label
+        groups = LabelGroups(labels)
+        self.labels_per_batch = check_batch(batch_size, images_per_label, len(groups))
         self.images_per_label, self.batch_size = images_per_label, batch_size
         self.drop_last, self.max_iters, self.seed = drop_last, max_iters, seed
         self.epoch = 0
-        self._group_by_label(np.asarray(labels, dtype=np.int64))
-        if len(self.sizes) < self.labels_per_batch:
-            raise ValueError(
-                f"a batch needs {self.labels_per_batch} different labels ({batch_size} / "
-                f"{images_per_label}), the data has {len(self.sizes)}; make batch_size at most "
-                f"{len(self.sizes) * images_per_label}."
-            )
-
-    def _group_by_label(self, labels: IntArray) -> None:
-        self.by_label = np.argsort(labels, kind="stable")
-        _, starts, sizes = np.unique(labels[self.by_label], return_index=True, return_counts=True)
-        self.starts, self.sizes = starts, sizes
-        self.num_groups = np.maximum(sizes // self.images_per_label, 1)
+        self.by_label, self.starts, self.sizes = groups.images, groups.starts, groups.sizes
+        self.num_groups = np.maximum(self.sizes // images_per_label, 1)
 
     def __len__(self) -> int:
         if self.max_iters is not None:

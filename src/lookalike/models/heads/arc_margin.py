@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lookalike.geometry import cosines
 from lookalike.models.heads.target import (
     add_angle,
+    angular_margin,
     check_scale,
     class_weight,
     true_class,
@@ -88,8 +89,7 @@ class ArcMargin(nn.Module):
         return self.scale * with_true_class(cosine, labels, with_margin)
 
     def _add_margin(self, cosine: Tensor) -> Tensor:
-        with_margin = add_angle(cosine, math.cos(self.margin), math.sin(self.margin))
         if self.easy_margin:
+            with_margin = add_angle(cosine, math.cos(self.margin), math.sin(self.margin))
             return torch.where(cosine > 0.0, with_margin, cosine)
-        linear = cosine - self.margin * math.sin(self.margin)
-        return torch.where(cosine > -math.cos(self.margin), with_margin, linear)
+        return angular_margin(cosine, self.margin)

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
-from lookalike.models.heads.target import add_angle, check_scale, true_class, with_true_class
+from lookalike.models.heads.target import (
+    add_angle,
+    angular_margin,
+    check_scale,
+    true_class,
+    with_true_class,
+)
 
 
 class CurricularMargin(nn.Module):
@@ -61,8 +67,7 @@ class CurricularMargin(nn.Module):
             return cosine
         own = true_class(cosine, labels)
         with_margin = add_angle(own, math.cos(self.margin), math.sin(self.margin))
-        linear = own - self.margin * math.sin(self.margin)
-        target = torch.where(own > -math.cos(self.margin), with_margin, linear)
+        target = angular_margin(own, self.margin)
         with torch.no_grad():
             self.t.lerp_(own.mean().to(self.t), self.momentum)
         hard = cosine > with_margin[:, None]

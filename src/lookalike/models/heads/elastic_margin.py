@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
-from lookalike.models.heads.target import add_angle, check_scale, true_class, with_true_class
+from lookalike.models.heads.target import angular_margin, check_scale, true_class, with_true_class
 
 
 class ElasticMargin(nn.Module):
@@ -60,6 +60,5 @@ class ElasticMargin(nn.Module):
         if self.plus:
             falling = margin.sort(descending=True).values
             margin = torch.empty_like(margin).scatter(0, own.detach().argsort(), falling)
-        with_margin = add_angle(own, margin.cos(), margin.sin())
-        target = torch.where(own > -margin.cos(), with_margin, own - margin * margin.sin())
+        target = angular_margin(own, margin)
         return self.scale * with_true_class(cosine, labels, target)

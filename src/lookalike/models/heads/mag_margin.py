@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import at_least_float32, cosines
 from lookalike.models.heads.target import (
-    add_angle,
+    angular_margin,
     check_scale,
     class_weight,
     true_class,
@@ -39,6 +38,7 @@ class MagMargin(nn.Module):
           Otherwise plain cosines.
 
     Example:
+        >>> import torch
         >>> MagMargin(8, 3)(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).shape
         torch.Size([4, 3])
     """
@@ -70,7 +70,5 @@ class MagMargin(nn.Module):
         norms = at_least_float32(embeddings).norm(dim=1).clamp(lower, upper)
         slope = (self.margins[1] - self.margins[0]) / (upper - lower)
         margin = self.margins[0] + slope * (norms - lower)
-        own = true_class(cosine, labels)
-        with_margin = add_angle(own, margin.cos(), margin.sin())
-        target = torch.where(own > -margin.cos(), with_margin, own - margin * margin.sin())
+        target = angular_margin(true_class(cosine, labels), margin)
         return self.scale * with_true_class(cosine, labels, target)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
 from lookalike.models.heads.target import (
-    add_angle,
+    angular_margin,
     check_scale,
     class_weight,
     true_class,
@@ -38,6 +37,7 @@ class SubCenterArcMargin(nn.Module):
           Otherwise plain cosines in [-1, 1], **not** scaled.
 
     Example:
+        >>> import torch
         >>> SubCenterArcMargin(8, 3)(torch.randn(4, 8), torch.tensor([0, 1, 2, 0])).shape
         torch.Size([4, 3])
     """
@@ -70,8 +70,5 @@ class SubCenterArcMargin(nn.Module):
         cosine = all_cosines.view(-1, self.num_classes, self.num_centers).amax(2)
         if labels is None or not self.training:
             return cosine
-        target = true_class(cosine, labels)
-        with_margin = add_angle(target, math.cos(self.margin), math.sin(self.margin))
-        linear = target - self.margin * math.sin(self.margin)
-        target = torch.where(target > -math.cos(self.margin), with_margin, linear)
+        target = angular_margin(true_class(cosine, labels), self.margin)
         return self.scale * with_true_class(cosine, labels, target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +26,25 @@ def add_angle(cosine: Tensor, cos_margin: Tensor | float, sin_margin: Tensor | f
     """
     sine = (1.0 - cosine.square()).clamp_min(0.0).add(1e-6).sqrt()
     return cosine * cos_margin - sine * sin_margin
+
+
+def angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
+    """Return ``cos(theta + margin)``, continued so that it never rises.
+
+    Past ``theta > pi - margin`` the cosine would rise again; there the straight line
+    ``cos(theta) - margin * sin(margin)`` takes over.
+
+    Args:
+        cosine: ``[B]``.
+        margin: One angle in radians, or one per image ``[B]``.
+    """
+    if isinstance(margin, Tensor):
+        cos_margin: Tensor | float = margin.cos()
+        sin_margin: Tensor | float = margin.sin()
+    else:
+        cos_margin, sin_margin = math.cos(margin), math.sin(margin)
+    with_margin = add_angle(cosine, cos_margin, sin_margin)
+    return torch.where(cosine > -cos_margin, with_margin, cosine - margin * sin_margin)
 
 
 def class_weight(embedding_size: int, num_classes: int) -> nn.Parameter:
