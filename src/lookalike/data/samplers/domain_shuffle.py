@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lookalike.data.samplers.label_groups import LabelGroups
+from lookalike.data.samplers.planned import PlannedSampler
 
 
-class DomainShuffleSampler:
+class DomainShuffleSampler(PlannedSampler):
     """Draw labels with K images each, the same number of labels from every domain.
 
     A domain is a camera, or what ``camera_to_domain`` makes of it. Used to split a batch into
@@ -48,8 +49,8 @@ class DomainShuffleSampler:
         camera_to_domain: bool = True,
         seed: int = 0,
     ) -> None:
-        self.num_images, self.batch_size = len(labels), batch_size
-        self.images_per_label, self.drop_last, self.seed = images_per_label, drop_last, seed
+        super().__init__(len(labels), batch_size, drop_last, seed)
+        self.images_per_label = images_per_label
         where = np.asarray(cameras) if camera_to_domain else np.zeros(len(labels), dtype=np.int64)
         self.images = [np.flatnonzero(where == domain) for domain in np.unique(where)]
         values = np.asarray(labels)
@@ -66,11 +67,6 @@ class DomainShuffleSampler:
             raise ValueError(
                 f"a batch needs {self.labels_per_domain} labels of every domain, one has {fewest}."
             )
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        full, rest = divmod(self.num_images, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
@@ -82,7 +78,3 @@ class DomainShuffleSampler:
                     drawn = groups.draw_images(rng, int(label), self.images_per_label)
                     batch += images[drawn].tolist()
             yield batch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        self.epoch += 1
-        return self.plan(self.epoch - 1)

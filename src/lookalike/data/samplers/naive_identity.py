@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lookalike.data.samplers.label_groups import LabelGroups, check_batch
+from lookalike.data.samplers.planned import PlannedSampler
 
 
-class NaiveIdentitySampler:
+class NaiveIdentitySampler(PlannedSampler):
     """Deal every image of every label in groups of K, topping up the last group of a label.
 
     Unlike ``RandomIdentitySampler`` it fills a remainder with images of the same label instead of
@@ -42,13 +43,8 @@ class NaiveIdentitySampler:
     ) -> None:
         self.groups = LabelGroups(labels)
         self.labels_per_batch = check_batch(batch_size, images_per_label, len(self.groups))
-        self.num_images, self.batch_size = len(labels), batch_size
-        self.images_per_label, self.drop_last, self.seed = images_per_label, drop_last, seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        full, rest = divmod(self.num_images, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        super().__init__(len(labels), batch_size, drop_last, seed)
+        self.images_per_label = images_per_label
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
@@ -67,7 +63,3 @@ class NaiveIdentitySampler:
         shuffled += self.groups.draw_images(rng, label, short).tolist() if short else []
         step = self.images_per_label
         return [shuffled[start : start + step] for start in range(0, len(shuffled), step)]
-
-    def __iter__(self) -> Iterator[list[int]]:
-        self.epoch += 1
-        return self.plan(self.epoch - 1)

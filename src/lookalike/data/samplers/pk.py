@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from lookalike.data.samplers.label_groups import LabelGroups, check_batch, draw_labels
+from lookalike.data.samplers.planned import PlannedSampler
 
 
-class PKSampler:
+class PKSampler(PlannedSampler):
     """Draw P distinct labels for each batch, then K images of each.
 
     Batches are independent draws: an epoch has as many as the data has images for, but is no
@@ -55,13 +56,12 @@ class PKSampler:
     ) -> None:
         self.groups = LabelGroups(labels)
         self.labels_per_batch = check_batch(batch_size, images_per_label, len(self.groups))
-        self.num_images, self.batch_size = len(labels), batch_size
-        self.images_per_label, self.drop_last, self.seed = images_per_label, drop_last, seed
+        super().__init__(len(labels), batch_size, drop_last, seed)
+        self.images_per_label = images_per_label
         self.weights = self.groups.sizes.astype(np.float64)
         if sample_method == "id_avg_prob":
             self.weights = np.ones(len(self.groups))
         self._favour(list(id_list or ()), list(ratio or ()))
-        self.epoch = 0
 
     def _favour(self, id_list: list[int], ratio: list[float]) -> None:
         if len(id_list) != 2 * len(ratio) or min(ratio, default=1.0) <= 0.0:
@@ -74,10 +74,6 @@ class PKSampler:
             inside = (self.groups.first_seen >= first) & (self.groups.first_seen <= last)
             self.weights[inside] *= factor
 
-    def __len__(self) -> int:
-        full, rest = divmod(self.num_images, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
-
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
@@ -88,7 +84,3 @@ class PKSampler:
                 for label in chosen
                 for image in self.groups.draw_images(rng, int(label), self.images_per_label)
             ]
-
-    def __iter__(self) -> Iterator[list[int]]:
-        self.epoch += 1
-        return self.plan(self.epoch - 1)

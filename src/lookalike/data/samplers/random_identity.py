@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.data.samplers.label_groups import IntArray, LabelGroups, check_batch
+from lookalike.data.samplers.planned import PlannedSampler
 
 
-class RandomIdentitySampler:
+class RandomIdentitySampler(PlannedSampler):
     """Draw P labels for each batch and K images of each, until too few labels are left.
 
     At the start of an epoch the images of every label are shuffled and cut into groups of K; the
@@ -57,18 +58,14 @@ class RandomIdentitySampler:
             raise ValueError(f"max_iters must be positive, got {max_iters}.")
         groups = LabelGroups(labels)
         self.labels_per_batch = check_batch(batch_size, images_per_label, len(groups))
-        self.images_per_label, self.batch_size = images_per_label, batch_size
-        self.drop_last, self.max_iters, self.seed = drop_last, max_iters, seed
-        self.epoch = 0
+        self.images_per_label, self.max_iters = images_per_label, max_iters
         self.by_label, self.starts, self.sizes = groups.images, groups.starts, groups.sizes
         self.num_groups = np.maximum(self.sizes // images_per_label, 1)
+        dealt = int(self.num_groups.sum()) * images_per_label
+        super().__init__(dealt, batch_size, drop_last, seed)
 
     def __len__(self) -> int:
-        if self.max_iters is not None:
-            return self.max_iters
-        num_images = int(self.num_groups.sum()) * self.images_per_label
-        full, rest = divmod(num_images, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        return super().__len__() if self.max_iters is None else self.max_iters
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
@@ -83,10 +80,6 @@ class RandomIdentitySampler:
                     return
                 num_batches += 1
                 yield batch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        self.epoch += 1
-        return self.plan(self.epoch - 1)
 
     def _pass(self, rng: np.random.Generator, *, uniform: bool) -> Iterator[list[int]]:
         """Yield batches until fewer than P labels have groups left."""

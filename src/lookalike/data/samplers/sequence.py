@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lookalike.data.samplers.planned import PlannedSampler
 
-class SequenceSampler:
+
+class SequenceSampler(PlannedSampler):
     """Batches of consecutive images, optionally shuffled anew for each epoch.
 
     Args:
@@ -36,13 +38,8 @@ class SequenceSampler:
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, got {batch_size}.")
-        self.num_images, self.batch_size = len(labels), batch_size
-        self.shuffle, self.drop_last, self.seed = shuffle, drop_last, seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        full, rest = divmod(self.num_images, self.batch_size)
-        return full + (rest > 0 and not self.drop_last)
+        super().__init__(len(labels), batch_size, drop_last, seed)
+        self.shuffle = shuffle
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
@@ -51,7 +48,3 @@ class SequenceSampler:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         for number in range(len(self)):
             yield order[number * self.batch_size : (number + 1) * self.batch_size].tolist()
-
-    def __iter__(self) -> Iterator[list[int]]:
-        self.epoch += 1
-        return self.plan(self.epoch - 1)
