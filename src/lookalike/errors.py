@@ -17,8 +17,10 @@ or 75 (SIGTERM).
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -113,6 +115,27 @@ class Interrupted(LookalikeError):  # noqa: N818 - it is an event, not an error
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file that is about to be written; say so if it cannot be.
+
+    Raises:
+        SetupError: If the folder or the file cannot be written.
+
+    Example:
+        >>> with writing(Path("/dev/null/metrics.json")):
+        ...     pass
+        Traceback (most recent call last):
+            ...
+        lookalike.errors.SetupError: /dev/null/metrics.json: cannot be written (Not a directory).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be written ({error.strerror}).") from error
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from lookalike.assembly.parts import make_dataset, make_metrics, make_sampler
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import SplitSection
 from lookalike.data import ImageDataset, make_loader
-from lookalike.errors import ConfigError, Problem, SetupError
+from lookalike.errors import ConfigError, Problem, writing
 from lookalike.inference import embed
 from lookalike.retrieval import RetrievalResult, evaluate_retrieval
 from lookalike.training import RunLog
@@ -183,12 +183,10 @@ def evaluate(
 
 
 def _save(folder: Path, tables: Mapping[str, EmbeddingTable]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, table in tables.items():
-            table.save(folder / f"{name}.npz")
-    except OSError as error:
-        raise SetupError(f"{folder}: cannot be written ({error.strerror}).") from error
+    for name, table in tables.items():
+        path = folder / f"{name}.npz"
+        with writing(path):
+            table.save(path)
 
 
 @torch.no_grad()

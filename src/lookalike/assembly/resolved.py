@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run
-from lookalike.errors import SetupError
+from lookalike.errors import writing
 
 _ALREADY_DONE = ("checkpoints",)
 
@@ -40,9 +40,6 @@ def resolved_yaml(run: Run) -> str:
 def write_resolved(run: Run, folder: Path) -> Path:
     """Write ``resolved.yaml`` into a run folder."""
     path = folder / "resolved.yaml"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         path.write_text(resolved_yaml(run), encoding="utf-8")
-    except OSError as error:
-        raise SetupError(f"{path}: cannot be written ({error.strerror}).") from error
     return path

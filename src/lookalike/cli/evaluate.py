@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.errors import SetupError
+from lookalike.errors import writing
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
 
@@ -61,9 +61,7 @@ def _write(json_file: str, result: RetrievalResult, log: RunLog) -> None:
     if json_file == "-":
         print(text)  # noqa: T201
         return
-    try:
-        Path(json_file).parent.mkdir(parents=True, exist_ok=True)
-        Path(json_file).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SetupError(f"{json_file}: cannot be written ({error.strerror}).") from error
+    path = Path(json_file)
+    with writing(path):
+        path.write_text(text + "\n", encoding="utf-8")
     log.line(f"Wrote {json_file}")

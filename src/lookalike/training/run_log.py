@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lookalike.errors import SetupError
+from lookalike.errors import writing
 
 
 class Tracker(Protocol):
@@ -70,14 +70,9 @@ class RunLog:
         """Add to a file of the run folder; opened anew each time, so nothing is left unwritten."""
         if self.folder is None:
             return
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(self.folder / name, "a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            raise SetupError(
-                f"{self.folder / name}: cannot be written ({error.strerror})."
-            ) from error
+        path = self.folder / name
+        with writing(path), open(path, "a", encoding="utf-8") as file:
+            file.write(text)
 
     def _track(self, kind: str, values: Mapping[str, Any]) -> None:
         try:
