@@ -125,11 +125,11 @@ def writing(path: Path) -> Iterator[None]:
         SetupError: If the folder or the file cannot be written.
 
     Example:
-        >>> with writing(Path("/dev/null/metrics.json")):
-        ...     pass
+        >>> with writing(Path("metrics.json")):
+        ...     raise OSError(28, "No space left on device")
         Traceback (most recent call last):
             ...
-        lookalike.errors.SetupError: /dev/null/metrics.json: cannot be written (Not a directory).
+        lookalike.errors.SetupError: metrics.json: cannot be written (No space left on device).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

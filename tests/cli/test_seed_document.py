@@ -9,7 +9,7 @@ SEED = SHARED / "seed" / "feature_learning.md"
 
 EVAL = """
   Eval:
-    Query:
+    Query: &query
       dataset:
         name: "VeriWild"
         image_root: "{root}/images"
@@ -24,21 +24,7 @@ EVAL = """
               order: ''
       sampler: {{name: DistributedBatchSampler, batch_size: 8, drop_last: False, shuffle: False}}
       loader: {{num_workers: 0, use_shared_memory: False}}
-    Gallery:
-      dataset:
-        name: "VeriWild"
-        image_root: "{root}/images"
-        cls_label_path: "{root}/list.txt"
-        transform_ops:
-          - ResizeImage:
-              size: 32
-          - NormalizeImage:
-              scale: 0.00392157
-              mean: [0.485, 0.456, 0.406]
-              std: [0.229, 0.224, 0.225]
-              order: ''
-      sampler: {{name: DistributedBatchSampler, batch_size: 8, drop_last: False, shuffle: False}}
-      loader: {{num_workers: 0, use_shared_memory: False}}
+    Gallery: *query
 """
 
 

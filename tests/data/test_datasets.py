@@ -144,3 +144,14 @@ def test_csv_with_names_and_cameras(tmp_path):
     (tmp_path / "t.csv").write_text("file,brand,view\n../secret.png,VW,1\n")
     with pytest.raises(DataError, match="leaves the image root"):
         build("dataset", spec)
+
+
+def test_csv_labels_too_long_for_a_number_are_names(tmp_path):
+    for name in "ab":
+        picture(tmp_path / f"{name}.png")
+    codes, file = ["4006381333931000000017", "4006381333931000000009"], tmp_path / "t.csv"
+    file.write_text(f"path,label,camera\na.png,{codes[0]},0\nb.png,{codes[1]},1\n")
+    spec = {"image_root": str(tmp_path), "table_file": str(file)}
+    assert build("dataset", {"Table": spec}).labels == [1, 0]
+    with pytest.raises(DataError, match=f"t.csv:2: .*camera '{codes[0]}' is malformed"):
+        build("dataset", {"Table": {**spec, "camera_column": "label"}})

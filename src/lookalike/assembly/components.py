@@ -12,7 +12,7 @@ from typing import Any
 from lookalike.assembly.catalog import CATALOG, ENTRY_POINTS, PREFIXES
 from lookalike.assembly.dialect import their_names, translate_component
 from lookalike.assembly.signatures import Signature, check_arguments, signature_of
-from lookalike.errors import ComponentError, ConfigError, LookalikeError, Problem, nearest
+from lookalike.errors import ComponentError, ConfigError, LookalikeError, nearest
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
@@ -152,9 +152,3 @@ def _entry_points(kind: str) -> dict[str, str]:
             )
         found[point.name] = point.value
     return found
-
-
-def located(at: tuple[str | int, ...], problems: Sequence[tuple[str, str]]) -> list[Problem]:
-    """Turn (argument, message) pairs into problems of a place in the YAML."""
-    here = ".".join(str(part) for part in at)
-    return [Problem(f"{here}.{arg}" if arg else here, message) for arg, message in problems]

@@ -17,6 +17,7 @@ from lookalike.config.schema import SplitSection
 from lookalike.data import ImageDataset, make_loader
 from lookalike.errors import ConfigError, Problem, writing
 from lookalike.inference import embed
+from lookalike.models.evaluating import evaluating
 from lookalike.retrieval import RetrievalResult, evaluate_retrieval
 from lookalike.training import RunLog
 from lookalike.types import Batch, EmbeddingTable
@@ -189,28 +190,22 @@ def _save(folder: Path, tables: Mapping[str, EmbeddingTable]) -> None:
             table.save(path)
 
 
-@torch.no_grad()
 def _evaluate_classifier(
     model: nn.Module, evaluation: Evaluation, *, device: torch.device, log: RunLog
 ) -> RetrievalResult:
     """Score the head's logits on the evaluation images."""
     split = evaluation.query
-    training = model.training
-    model.eval()
     sums: dict[str, float] = {}
-    try:
-        with log.bar("classifying", len(split.dataset)) as bar:
-            for batch in split.batches:
-                on_device = batch.to(device)
-                output = model(on_device.images, on_device.labels)
-                if "logits" not in output:
-                    raise ConfigError("eval_mode 'classification' needs an Arch.Head.")
-                for metric in evaluation.metrics:
-                    for name, value in metric(output, on_device.labels).items():
-                        sums[name] = sums.get(name, 0.0) + float(value) * len(batch.labels)
-                bar.advance(len(batch.labels))
-    finally:
-        model.train(training)
+    with evaluating(model), log.bar("classifying", len(split.dataset)) as bar:
+        for batch in split.batches:
+            on_device = batch.to(device)
+            output = model(on_device.images, on_device.labels)
+            if "logits" not in output:
+                raise ConfigError("eval_mode 'classification' needs an Arch.Head.")
+            for metric in evaluation.metrics:
+                for name, value in metric(output, on_device.labels).items():
+                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch.labels)
+            bar.advance(len(batch.labels))
     number = len(split.dataset)
     values = {name: total / number for name, total in sums.items()}
     return RetrievalResult(values, {}, number, number, 0, "every image is classified")

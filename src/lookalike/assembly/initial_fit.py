@@ -23,8 +23,8 @@ def fit_to_images(
     device: torch.device,
     num_workers: int,
     log: RunLog,
-) -> Callable[[], None] | None:
-    """Return a function that fits the initial weights, or None if nothing asks for it.
+) -> None:
+    """Fit the initial weights of the parts that ask for it.
 
     Args:
         built: The model and the initialisers that wait for data.
@@ -34,16 +34,10 @@ def fit_to_images(
         num_workers: Processes that read images.
         log: Where to tell.
     """
-    if not built.data_inits:
-        return None
-
-    def fit() -> None:
-        log.line("Fitting the initial weights to the training images ...")
-        features = _features(built, images, transforms, device, num_workers, log)
-        _fill_from(built, features, torch.tensor(images.labels))
-        built.model.to(device)
-
-    return fit
+    log.line("Fitting the initial weights to the training images ...")
+    features = _features(built, images, transforms, device, num_workers, log)
+    _fill_from(built, features, torch.tensor(images.labels))
+    built.model.to(device)
 
 
 def _fill_from(built: BuiltModel, features: Tensor, labels: Tensor) -> None:

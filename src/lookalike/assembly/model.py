@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.embedding_model import EmbeddingModel
+from lookalike.models.evaluating import evaluating
 from lookalike.models.feature_tap import cut_backbone
 from lookalike.models.hub import hub_offline_if_unreachable
 from lookalike.models.weight_packages import PACKAGES
@@ -129,9 +129,9 @@ def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadRepor
             raise no_weights(name, f"'{pretrained}' is an address, and nothing is downloaded")
         source, state = pretrained, read_weights(pretrained)
     elif (found := find_pretrained(name)) is not None:
-        source, state = _short(str(found)), read_weights(found)
+        source, state = str(found), read_weights(found)
         if name in PACKAGES and found == PACKAGES[name].path():
-            state = PACKAGES[name].read(state)
+            source, state = PACKAGES[name].title, PACKAGES[name].read(state)
     else:
         source, state = _download(name)
     # a classifier of another width is a declared difference: class_num says so
@@ -189,22 +189,12 @@ def _download(name: str) -> tuple[str, dict[str, Tensor]]:
     raise no_weights(name, "neither timm nor torchvision has any")
 
 
-def _short(source: str) -> str:
-    """Name an installed package instead of a path inside its environment."""
-    for entry in PACKAGES.values():
-        if source.endswith(entry.file):
-            return f"package {entry.package} ({Path(entry.file).name})"
-    return source
-
-
 def _fit(
     model: EmbeddingModel, arch: ArchSection, image_shape: Sequence[int]
 ) -> dict[str, list[int]]:
     """Run one image through, stage by stage, and refuse widths that do not fit."""
     shapes = {"images": [1, *image_shape]}
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with evaluating(model):
         features = _run("Arch.Backbone", model.backbone, torch.zeros(1, *image_shape))
         if not isinstance(features, Tensor):
             raise ConfigError(
@@ -223,7 +213,6 @@ def _fit(
             name = "the neck" if source is embedding and model.neck is not None else "the backbone"
             _same_width("Arch.Head", arch.Head, model.head, source, name)
             shapes["logits"] = list(_run("Arch.Head", model.head, source.flatten(1), None).shape)
-    model.train(training)
     return shapes
 
 

@@ -144,8 +144,7 @@ def make_dataset(
 ) -> Any:
     """Build a data set with its transforms; ``transforms`` takes the place of its own."""
     ready = require("dataset", spec, allow_import)
-    listed = next((spec.args[w] for w in TRANSFORM_WORDS if spec.args.get(w)), None)
-    return ready.make(transforms=transforms or make_pipeline(listed, allow_import))
+    return ready.make(transforms=transforms or transforms_of(spec, allow_import))
 
 
 def transforms_of(spec: ComponentSpec, allow_import: Sequence[str] = ()) -> Pipeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -96,13 +97,16 @@ def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | 
 def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
     """Return what fits the initial weights to the training images, if any ask for it."""
     assert job.train is not None and job.batches is not None
+    if not job.built.data_inits:
+        return None
     evaluated = job.run.config.DataLoader.Eval
     transforms = job.train.transforms
     if evaluated is not None:
         split = evaluated.single or evaluated.Query
         assert split is not None
         transforms = transforms_of(split.dataset, job.run.allow_import)
-    return fit_to_images(
+    return partial(
+        fit_to_images,
         job.built,
         job.train,
         transforms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from lookalike.assembly.job import Job, build_job
 from lookalike.assembly.load import load_run
@@ -63,8 +64,6 @@ def find_checkpoint_or_say(source: str, resume: bool) -> None:
     Raises:
         CheckpointError: If there is not.
     """
-    from pathlib import Path
-
     try:
         find_checkpoint(Path(source))
     except CheckpointError as error:

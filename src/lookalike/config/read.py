@@ -54,7 +54,6 @@ class Document:
         data: The values.
         marks: Line and column, from 1, by key path.
         overrides: Command line assignments, as typed, by key path.
-        notes: Things worth telling that are not mistakes.
     """
 
     file: str
@@ -62,7 +61,6 @@ class Document:
     data: dict[str, Any]
     marks: dict[KeyPath, tuple[int, int]]
     overrides: dict[KeyPath, str] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
 
     def problem(self, path: KeyPath, message: str) -> Problem:
         """Describe a mistake at a key, with file, line and an excerpt."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from lookalike.errors import DataError
@@ -29,6 +29,16 @@ class ImageList:
     labels: list[int]
     cameras: list[int] | None
     lines: list[int]
+
+    def relabelled(self) -> ImageList:
+        """Number the labels 0 to C - 1 in their sorted order.
+
+        Example:
+            >>> ImageList(["a", "b", "c"], [7, 3, 7], None, [1, 2, 3]).relabelled().labels
+            [1, 0, 1]
+        """
+        order = {label: new for new, label in enumerate(sorted(set(self.labels)))}
+        return replace(self, labels=[order[label] for label in self.labels])
 
 
 class ListProblems:
@@ -120,7 +130,7 @@ def _append(images: ImageList, path: str, label: int, camera: int, line: int) ->
 
 
 def _integer(text: str, what: str, line: int, problems: ListProblems) -> int | None:
-    if not _WHOLE.fullmatch(text):
+    if not is_whole(text):
         problems.add(line, f"the {what} must be a whole number, got {text[:40]!r}.")
         return None
     value = int(text)
@@ -128,6 +138,16 @@ def _integer(text: str, what: str, line: int, problems: ListProblems) -> int | N
         problems.add(line, f"labels start at 0, got {value}.")
         return None
     return value
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether a text is a whole number that fits a tensor.
+
+    Example:
+        >>> is_whole("-1"), is_whole("1.0"), is_whole("9" * 20)
+        (True, False, False)
+    """
+    return _WHOLE.fullmatch(text) is not None
 
 
 def inside_root(path: str, line: int, problems: ListProblems) -> bool:
@@ -139,14 +159,3 @@ def inside_root(path: str, line: int, problems: ListProblems) -> bool:
         problems.add(line, f"{path!r} leaves the image root.")
         return False
     return True
-
-
-def relabel(labels: Sequence[int]) -> list[int]:
-    """Number the labels 0 to C - 1 in their sorted order.
-
-    Example:
-        >>> relabel([7, 3, 7, 9])
-        [1, 0, 1, 2]
-    """
-    order = {label: new for new, label in enumerate(sorted(set(labels)))}
-    return [order[label] for label in labels]

@@ -119,16 +119,15 @@ class EndlessBatches:
 
     def start(self, batch: int = 0) -> Iterator[Batch]:
         """Yield the batches from the given place of the stream on."""
-        loader = DataLoader(
-            _Seeded(self.dataset),
-            batch_sampler=_Draws(self.sampler, self.seed, batch),
-            num_workers=self.num_workers,
-            prefetch_factor=self.prefetch_factor if self.num_workers else None,
-            collate_fn=_collate_or_fail,
-            pin_memory=self.pin_memory,
-            generator=torch.Generator(),
+        return _raise_failures(
+            _torch_loader(
+                self.dataset,
+                _Draws(self.sampler, self.seed, batch),
+                self.num_workers,
+                self.prefetch_factor,
+                self.pin_memory,
+            )
         )
-        return _raise_failures(loader)
 
 
 def make_loader(
@@ -151,17 +150,28 @@ def make_loader(
             f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
             "must be read once: set drop_last: False and use a sampler without identities."
         )
+    draws = [[(i, mix(i)) for i in batch] for batch in plan]
+    return Batches(_torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory))
+
+
+def _torch_loader(
+    dataset: ImageSource,
+    draws: Iterable[list[Draw]],
+    num_workers: int,
+    prefetch_factor: int | None,
+    pin_memory: bool,
+) -> Any:
     images: Any = _Seeded(dataset)
-    loader = DataLoader(
+    batches: Any = draws
+    return DataLoader(
         images,
-        batch_sampler=[[(i, mix(i)) for i in batch] for batch in plan],
+        batch_sampler=batches,
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,
         collate_fn=_collate_or_fail,
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
-    return Batches(loader)
 
 
 class _Seeded(Dataset[Sample | _Failure]):

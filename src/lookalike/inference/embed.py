@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.errors import DataError
+from lookalike.models.evaluating import evaluating
 from lookalike.types import Batch, EmbeddingTable, ImageSource
 
 
-@torch.no_grad()
 def embed(
     model: nn.Module,
     batches: Iterable[Batch],
@@ -41,11 +41,9 @@ def embed(
         DataError: If an image is missing from the batches.
     """
     device = torch.device(device)
-    training = model.training
-    model.eval()
     rows: list[Tensor] = []
     indices: list[Tensor] = []
-    try:
+    with evaluating(model):
         for batch in batches:
             images = batch.images.to(device, non_blocking=True)
             if channels_last:
@@ -53,8 +51,6 @@ def embed(
             rows.append(model(images)[feature_from].flatten(1).float().cpu())
             indices.append(batch.indices)
             advance(len(batch.indices))
-    finally:
-        model.train(training)
     order = torch.cat(indices)
     table = torch.empty(len(dataset), rows[0].shape[1])
     table[order] = torch.cat(rows)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.errors import ConfigError, nearest
+from lookalike.models.evaluating import evaluating
 
 
 class _Stop(Exception):  # noqa: N818 - control flow, never seen outside
@@ -109,13 +110,11 @@ def observe_layers(
                     shapes.setdefault(name, tuple(output.shape))
 
             handles.append(module.register_forward_hook(note))
-    training = model.training
     try:
-        with torch.no_grad():
+        with evaluating(model):
             parameter = next(model.parameters(), torch.empty(0))
-            model.eval()(torch.zeros(1, *image_shape, device=parameter.device))
+            model(torch.zeros(1, *image_shape, device=parameter.device))
     finally:
-        model.train(training)
         for handle in handles:
             handle.remove()
     return shapes

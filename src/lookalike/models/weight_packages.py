@@ -33,6 +33,11 @@ class WeightPackage:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
+    @property
+    def title(self) -> str:
+        """What to call the weights in a message: the package, not a path inside its environment."""
+        return f"package {self.package} ({Path(self.file).name})"
+
     def path(self) -> Path | None:
         """Return where the file is installed; None if it is not."""
         try:

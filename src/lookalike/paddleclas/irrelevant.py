@@ -14,7 +14,6 @@ IRRELEVANT: dict[tuple[str, ...], str] = {
     ("Global", "uniform_output_enabled"): "every run folder has the same layout",
     ("Global", "export_for_fd"): "one export format serves all",
     ("Arch", "BackboneStopLayer", "output_dim"): "the width of the cut is measured",
-    ("DataLoader", "Train", "loader", "use_shared_memory"): "workers always share memory",
     ("DataLoader", _ANY, "loader", "use_shared_memory"): "workers always share memory",
     ("DataLoader", "Eval", _ANY, "loader", "use_shared_memory"): "workers always share memory",
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -87,7 +88,7 @@ def rank_relevant(
         None if gallery_cameras is None else gallery_cameras[order],
         None if gallery_ids is None else gallery_ids[order],
     )
-    counts = block.label_counts(query_labels)
+    _, counts = block.slices(query_labels)
     pieces: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     for rows in _blocks(counts, len(gallery), block_elements):
         pieces.append(
@@ -150,9 +151,15 @@ class _SortedGallery:
     cameras: Tensor | None
     ids: Tensor | None
 
-    def label_counts(self, labels: Tensor) -> Tensor:
+    def slices(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where the items of each label begin, and how many they are."""
         first = torch.searchsorted(self.labels, labels)
-        return torch.searchsorted(self.labels, labels, right=True) - first
+        return first, torch.searchsorted(self.labels, labels, right=True) - first
+
+    @cached_property
+    def by_id(self) -> Tensor:
+        assert self.ids is not None
+        return torch.argsort(self.ids)
 
     def rank(
         self,
@@ -163,8 +170,7 @@ class _SortedGallery:
         ids: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return (rows, number of relevant items, their ranks, candidates) of a block."""
-        first = torch.searchsorted(self.labels, labels)
-        count = torch.searchsorted(self.labels, labels, right=True) - first
+        first, count = self.slices(labels)
         offsets = torch.arange(int(count.max()), device=similarity.device)
         columns = (first[:, None] + offsets).clamp_max(similarity.shape[1] - 1)
         own = offsets < count[:, None]  # [B, M]
@@ -187,9 +193,8 @@ class _SortedGallery:
     def _drop_mislabelled_self(self, similarity: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
         """Exclude the query's own image where the gallery lists it under another label."""
         assert self.ids is not None
-        by_id = torch.argsort(self.ids)
-        place = torch.searchsorted(self.ids[by_id], ids).clamp_max(len(by_id) - 1)
-        column = by_id[place]
+        place = torch.searchsorted(self.ids[self.by_id], ids).clamp_max(len(self.ids) - 1)
+        column = self.by_id[place]
         mislabelled = (self.ids[column] == ids) & (self.labels[column] != labels)
         rows = mislabelled.nonzero(as_tuple=True)[0]
         similarity[rows, column[rows]] = float("-inf")

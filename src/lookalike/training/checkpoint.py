@@ -144,6 +144,13 @@ def verify_checkpoint(folder: Path) -> dict[str, Any]:
         CheckpointError: Names the file that is missing or differs, and intact neighbours.
     """
     try:
+        return _verified(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_neighbours(folder)}") from error
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -154,11 +161,9 @@ def verify_checkpoint(folder: Path) -> dict[str, Any]:
     for name, expected in files.items():
         path = folder / name
         if Path(name).name != name or not path.is_file():
-            raise CheckpointError(f"{folder}: {name} is missing.{_neighbours(folder)}")
+            raise CheckpointError(f"{folder}: {name} is missing.")
         if _sha256(path) != expected:
-            raise CheckpointError(
-                f"{path}: damaged; it is not what was saved (SHA-256 differs).{_neighbours(folder)}"
-            )
+            raise CheckpointError(f"{path}: damaged; it is not what was saved (SHA-256 differs).")
     return manifest
 
 
@@ -172,10 +177,10 @@ def _neighbours(folder: Path) -> str:
 
 def _is_intact(folder: Path) -> bool:
     try:
-        files = json.loads((folder / MANIFEST).read_text())["files"]
-        return all(_sha256(folder / name) == entry["sha256"] for name, entry in files.items())
-    except (OSError, ValueError, KeyError, TypeError):
+        _verified(folder)
+    except (CheckpointError, OSError):
         return False
+    return True
 
 
 def _finish(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from lookalike.data import label_files
@@ -41,7 +40,7 @@ def label_file(
 
     images = label_files.read_image_list(label_file, split=split, cameras=False)
     if relabel:
-        images = replace(images, labels=label_files.relabel(images.labels))
+        images = images.relabelled()
     return ImageDataset(
         image_root, images, transforms=with_backend(transforms, backend), source=label_file
     )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lookalike.data import label_files
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
 from lookalike.data.label_files import ImageList
 from lookalike.data.transforms.pipeline import with_backend
@@ -46,7 +44,7 @@ def _reid_folder(
     if not images.paths:
         raise DataError(f"{folder}: no image.")
     if "train" in part:
-        images = replace(images, labels=label_files.relabel(images.labels))
+        images = images.relabelled()
     return ImageDataset(folder, images, transforms=with_backend(transforms, backend))
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lookalike.data import label_files
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
-from lookalike.data.label_files import ImageList, ListProblems, inside_root
+from lookalike.data.label_files import ImageList, ListProblems, inside_root, is_whole
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError, SetupError
 
@@ -28,7 +26,8 @@ def table(
 ) -> ImageDataset:
     """Read a CSV file with a header, or a Parquet file.
 
-    Labels that are not all numbers are names; they are numbered in sorted order.
+    Labels that are not all numbers, of at most 18 digits, are names; they are numbered in sorted
+    order.
 
     Args:
         image_root: Folder the paths are relative to.
@@ -53,7 +52,7 @@ def table(
                 f"{table_file}: no column '{missing[0]}'; it has {', '.join(map(str, row))}."
             )
         path, camera = str(row[path_column]), row.get(camera_column) if camera_column else -1
-        if row[label_column] in (None, "") or not _is_whole(camera):
+        if row[label_column] in (None, "") or not is_whole(str(camera)):
             problems.add(line, f"label {row[label_column]!r} or camera {camera!r} is malformed.")
         elif inside_root(path, line, problems):
             paths.append(path)
@@ -65,7 +64,7 @@ def table(
         raise DataError(f"{table_file}: the table is empty.")
     images = ImageList(paths, _numbers(labels), cameras if camera_column else None, lines)
     if relabel:
-        images = replace(images, labels=label_files.relabel(images.labels))
+        images = images.relabelled()
     return ImageDataset(
         image_root, images, transforms=with_backend(transforms, backend), source=table_file
     )
@@ -96,13 +95,8 @@ def _parquet(file: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _is_whole(value: Any) -> bool:
-    text = str(value)
-    return text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()
-
-
 def _numbers(labels: list[Any]) -> list[int]:
-    if all(_is_whole(label) and int(str(label)) >= 0 for label in labels):
+    if all(is_whole(str(label)) and int(str(label)) >= 0 for label in labels):
         return [int(str(label)) for label in labels]
     order = {name: number for number, name in enumerate(sorted({str(label) for label in labels}))}
     return [order[str(label)] for label in labels]

@@ -22,13 +22,17 @@ _OWN_LOADING = {
 
 
 @cache
-def known_names() -> dict[str, str]:
-    """Return every model name with the library it comes from; timm wins where both have it."""
+def _names_by_library() -> dict[str, list[str]]:
     import timm
     import torchvision
 
-    names = dict.fromkeys(torchvision.models.list_models(), "torchvision")
-    return names | dict.fromkeys(timm.list_models(), "timm")
+    return {"torchvision": torchvision.models.list_models(), "timm": timm.list_models()}
+
+
+@cache
+def known_names() -> dict[str, str]:
+    """Return every model name with the library it comes from; timm wins where both have it."""
+    return {name: library for library, names in _names_by_library().items() for name in names}
 
 
 def library_backbone(name: str, num_classes: int | None = None, **kwargs: Any) -> nn.Module:
@@ -50,7 +54,7 @@ def library_backbone(name: str, num_classes: int | None = None, **kwargs: Any) -
         )
     library, _, plain = name.rpartition(".")
     library = library or known_names().get(plain, "")
-    if library not in ("timm", "torchvision") or (library, plain) not in _pairs():
+    if plain not in _names_by_library().get(library, ()):
         raise ConfigError(
             f"no backbone is called '{name}'.{nearest(plain, known_names())} Any model of timm or "
             "torchvision works; `lookalike list backbones` prints them."
@@ -74,12 +78,3 @@ def _make(library: str, name: str, kwargs: dict[str, Any]) -> nn.Module:
     if "weights_backbone" in inspect.signature(builder).parameters:
         kwargs = {**kwargs, "weights_backbone": None}
     return torchvision.models.get_model(name, weights=None, **kwargs)  # type: ignore[no-any-return]
-
-
-@cache
-def _pairs() -> frozenset[tuple[str, str]]:
-    import timm
-    import torchvision
-
-    ours = [("timm", name) for name in timm.list_models()]
-    return frozenset(ours + [("torchvision", name) for name in torchvision.models.list_models()])
