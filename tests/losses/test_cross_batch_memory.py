@@ -78,7 +78,7 @@ def test_a_resumed_stream_goes_on_bit_for_bit(name):
         first(*batch(step))
     resumed = build("loss", {name: SPECS[name] | XBM})
     resumed.load_state_dict(first.state_dict())
-    assert resumed.iteration == 5
+    assert resumed.memory.iteration == 5
     for step in range(5, 12):
         assert torch.equal(resumed(*batch(step)), expected[step])
     for key, value in whole.state_dict().items():

@@ -142,10 +142,10 @@ def test_memory_sequences_match_reference(case):
         else:
             assert_near(value, expected, tolerance["forward"], f"step {step}")
             assert_near(features.grad, data[f"{at}grad.features"], tolerance["grad"], at)
-        pushed += len(features) if step + 1 > loss.start_iter else 0
+        pushed += len(features) if step + 1 > loss.memory.start_iter else 0
         assert loss.memory.filled == min(pushed, size) == data[f"{at}state.visible_rows"]
         step += 1
-    assert step == loss.iteration
+    assert step == loss.memory.iteration
 
 
 @pytest.mark.parametrize(("name", "theirs", "ours"), DEFECTS)

@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
 from lookalike.losses.cross_batch_memory import CrossBatchMemory
 from lookalike.losses.pairs import mean_where, products, same_label
 from lookalike.losses.read import read
@@ -73,8 +72,7 @@ class TripletAngularMarginLoss(nn.Module):
         return self.against(features, labels, features, labels)
 
     def _features(self, output: ModelOutput | Tensor) -> Tensor:
-        features = read(output, self.feature_from, type(self).__name__)
-        return unit(features) if self.normalize else features
+        return read(output, self.feature_from, type(self).__name__, normalize=self.normalize)
 
     def against(
         self, features: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor
@@ -125,8 +123,6 @@ class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
         tensor(0.)
     """
 
-    iteration: Tensor
-
     def __init__(
         self,
         start_iter: int,
@@ -146,17 +142,14 @@ class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
             margin, normalize, reduction, add_absolute, absolute_loss_weight, ap_value, an_value,
             feature_from,
         )  # fmt: skip
-        self.start_iter, self.xbm_weight = start_iter, xbm_weight
-        self.memory = CrossBatchMemory(xbm_size, embedding_size)
-        self.register_buffer("iteration", torch.zeros((), dtype=torch.int64))
+        self.xbm_weight = xbm_weight
+        self.memory = CrossBatchMemory(xbm_size, embedding_size, start_iter)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
         loss = self.against(features, labels, features, labels)
         if self.training:
-            self.iteration += 1
-            if self.iteration > self.start_iter:
-                self.memory.push(features.detach(), labels)
+            self.memory.push(features.detach(), labels)
         if self.memory.filled == 0:
             return loss
         return loss + self.xbm_weight * self.against(features, labels, *self.memory.contents())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
 from lookalike.losses.cross_batch_memory import CrossBatchMemory
 from lookalike.losses.pairs import itself, products, same_label
 from lookalike.losses.read import read
@@ -33,6 +31,7 @@ class ContrastiveLoss(nn.Module):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
+        >>> import torch
         >>> loss = ContrastiveLoss(margin=0.5)
         >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
         tensor(1.)
@@ -57,8 +56,7 @@ class ContrastiveLoss(nn.Module):
         return self._sum(similarity, same_label(labels), ~itself(features))
 
     def _features(self, output: ModelOutput | Tensor) -> Tensor:
-        features = read(output, self.feature_from, type(self).__name__)
-        return unit(features) if self.normalize else features
+        return read(output, self.feature_from, type(self).__name__, normalize=self.normalize)
 
     def _sum(self, similarity: Tensor, same: Tensor, allowed: Tensor | None = None) -> Tensor:
         positive = same & (similarity < 1.0 - self.epsilon)
@@ -91,12 +89,11 @@ class ContrastiveLossXBM(ContrastiveLoss):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
+        >>> import torch
         >>> loss = ContrastiveLossXBM(8, 1.0, start_iter=0, margin=0.5, embedding_size=2)
         >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
         tensor(2.)
     """
-
-    iteration: Tensor
 
     def __init__(
         self,
@@ -110,18 +107,15 @@ class ContrastiveLossXBM(ContrastiveLoss):
         feature_from: str = "features",
     ) -> None:
         super().__init__(margin, normalize, epsilon, feature_from)
-        self.xbm_weight, self.start_iter = xbm_weight, start_iter
-        self.memory = CrossBatchMemory(xbm_size, embedding_size)
-        self.register_buffer("iteration", torch.zeros((), dtype=torch.int64))
+        self.xbm_weight = xbm_weight
+        self.memory = CrossBatchMemory(xbm_size, embedding_size, start_iter)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
         same = same_label(labels)
         loss = self._sum(products(features, features), same, ~itself(features))
         if self.training:
-            self.iteration += 1
-            if self.iteration > self.start_iter:
-                self.memory.push(features.detach(), labels)
+            self.memory.push(features.detach(), labels)
         if self.memory.filled == 0:
             return loss
         kept, kept_labels = self.memory.contents()

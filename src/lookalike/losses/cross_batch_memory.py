@@ -18,9 +18,10 @@ class CrossBatchMemory(nn.Module):
     Args:
         size: Entries kept.
         embedding_size: D, length of one embedding.
+        start_iter: So many batches are let pass first, while embeddings still change fast.
 
     Raises:
-        ValueError: If either is not positive.
+        ValueError: If size or width is not positive.
 
     Example:
         >>> memory = CrossBatchMemory(size=3, embedding_size=1)
@@ -34,22 +35,27 @@ class CrossBatchMemory(nn.Module):
     labels: Tensor
     position: Tensor
     filled: Tensor
+    iteration: Tensor
 
-    def __init__(self, size: int, embedding_size: int) -> None:
+    def __init__(self, size: int, embedding_size: int, start_iter: int = 0) -> None:
         super().__init__()
         if size < 1 or embedding_size < 1:
             raise ValueError(
                 f"a memory needs a positive size and width; got {size} x {embedding_size}."
             )
-        self.size, self.embedding_size = size, embedding_size
+        self.size, self.embedding_size, self.start_iter = size, embedding_size, start_iter
         self.register_buffer("features", torch.zeros(size, embedding_size))
         self.register_buffer("labels", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("iteration", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
     def push(self, features: Tensor, labels: Tensor) -> None:
         """Add embeddings ``[B, D]`` with their labels ``[B]``; of too many, the last ones."""
+        self.iteration += 1
+        if self.iteration <= self.start_iter:
+            return
         if features.shape[1] != self.embedding_size:
             raise ValueError(
                 f"embeddings have {features.shape[1]} numbers, the memory was made for "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lookalike.losses.cross_entropy import CrossEntropy
 from lookalike.losses.distance import DistanceLoss, Mode
 from lookalike.losses.relational import RkdAngle, RkdDistance
-from lookalike.losses.two_models import Pairs, Terms, names_of, read_model
+from lookalike.losses.two_models import Pairs, Terms, activated, names_of, read_model
 from lookalike.types import ModelOutput
 
 
@@ -157,9 +157,7 @@ class DistillationDistanceLoss(nn.Module):
 
     def _activated(self, output: ModelOutput, model: str) -> Tensor:
         values = read_model(output, model, self.key, "DistillationDistanceLoss")
-        if self.act == "softmax":
-            return values.softmax(dim=-1)
-        return values.sigmoid() if self.act == "sigmoid" else values
+        return activated(values, self.act)
 
 
 class DistillationRKDLoss(nn.Module):

@@ -95,9 +95,9 @@ class TripletLossForMetaBIN(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Labels) -> Tensor:
-        features = read(output, self.feature_from, "TripletLossForMetaBIN")
-        target = _field(labels, "label", "TripletLossForMetaBIN")
-        return batch_hard(unit(features) if self.normalize else features, target, self.margin)
+        loss = "TripletLossForMetaBIN"
+        features = read(output, self.feature_from, loss, normalize=self.normalize)
+        return batch_hard(features, _field(labels, "label", loss), self.margin)
 
 
 class IntraDomainScatterLoss(nn.Module):
@@ -128,10 +128,9 @@ class IntraDomainScatterLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Labels) -> Tensor:
-        features = read(output, self.feature_from, "IntraDomainScatterLoss")
-        if self.normalize:
-            features = unit(features)
-        domains = _field(labels, "domain", "IntraDomainScatterLoss")
+        loss = "IntraDomainScatterLoss"
+        features = read(output, self.feature_from, loss, normalize=self.normalize)
+        domains = _field(labels, "domain", loss)
         member = same_label(domains).to(features.dtype)
         sizes = member.sum(dim=1)
         centers = products(member, features.T) / sizes[:, None]
@@ -171,11 +170,10 @@ class InterDomainShuffleLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Labels) -> Tensor:
-        features = read(output, self.feature_from, "InterDomainShuffleLoss")
-        if self.normalize:
-            features = unit(features)
-        same_domain = same_label(_field(labels, "domain", "InterDomainShuffleLoss"))
-        same_id = same_label(_field(labels, "label", "InterDomainShuffleLoss"))
+        loss = "InterDomainShuffleLoss"
+        features = read(output, self.feature_from, loss, normalize=self.normalize)
+        same_domain = same_label(_field(labels, "domain", loss))
+        same_id = same_label(_field(labels, "label", loss))
         near, far = ~same_domain, same_domain & ~same_id
         distance = distances(features)
         positive = distance.masked_fill(~near, -torch.inf).amax(dim=1)

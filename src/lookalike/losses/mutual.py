@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.losses.multi_label import ratio_weights
-from lookalike.losses.two_models import two_tensors
+from lookalike.losses.two_models import activated, two_tensors
 
 
 class DMLLoss(nn.Module):
@@ -47,17 +47,12 @@ class DMLLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor, labels: Tensor | None = None) -> Tensor:
         student, teacher = two_tensors(student, teacher, "DMLLoss")
-        p, q = self._probabilities(student), self._probabilities(teacher)
+        p, q = activated(student, self.act), activated(teacher, self.act)
         ratio = ((p + self.eps) / (q + self.eps)).log()
         cost = (p - q) * ratio * p.shape[-1] / 2.0
         if labels is not None:
             cost = cost * ratio_weights(labels.to(cost.dtype))[1]
         return cost.sum(dim=1).mean() if self.sum_across_class_dim else cost.mean()
-
-    def _probabilities(self, values: Tensor) -> Tensor:
-        if self.act == "softmax":
-            return values.softmax(dim=-1)
-        return values.sigmoid() if self.act == "sigmoid" else values
 
 
 class KLDivLoss(nn.Module):

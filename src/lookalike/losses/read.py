@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lookalike.geometry import at_least_float32
+from lookalike.geometry import at_least_float32, unit
 from lookalike.types import ModelOutput
 
 
-def read(output: ModelOutput | Tensor, key: str, loss: str) -> Tensor:
+def read(output: ModelOutput | Tensor, key: str, loss: str, *, normalize: bool = False) -> Tensor:
     """Return ``output[key]`` as ``[B, ...]`` in float32 or better; a bare tensor is taken as it.
+
+    Args:
+        output: Of the model.
+        key: What to read.
+        loss: Who reads it, for the message.
+        normalize: Scale the rows to length one.
 
     Raises:
         ValueError: If the model does not produce it; tells what it does produce.
     """
+    values = at_least_float32(_find(output, key, loss))
+    return unit(values) if normalize else values
+
+
+def _find(output: ModelOutput | Tensor, key: str, loss: str) -> Tensor:
     if isinstance(output, Tensor):
-        return at_least_float32(output)
+        return output
     if key not in output:
         known = ", ".join(output)
         hint = " Add an Arch.Head." if key == "logits" else ""
         raise ValueError(f"{loss} reads '{key}', the model's output has {known}.{hint}")
     value = output[key]
     assert isinstance(value, Tensor)
-    return at_least_float32(value.flatten(1) if value.ndim > 2 else value)
+    return value.flatten(1) if value.ndim > 2 else value

@@ -7,7 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
 from lookalike.losses.pairs import products
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
@@ -58,9 +57,7 @@ class SupCon(nn.Module):
         self.temperature, self.base_temperature = temperature, base_temperature
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "SupConLoss")
-        if self.normalize:
-            features = unit(features)
+        features = read(output, "features", "SupConLoss", normalize=self.normalize)
         labels = labels.reshape(-1)
         anchors = torch.arange(len(features), device=features.device)
         if self.contrast_mode == "one":

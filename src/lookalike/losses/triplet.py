@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
 from lookalike.losses.pairs import distances, mean_where, same_label
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
@@ -96,5 +95,5 @@ class TripletLossV2(nn.Module):
         self.reads = (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, self.feature_from, "TripletLossV2")
-        return batch_hard(unit(features) if self.normalize else features, labels, self.margin)
+        features = read(output, self.feature_from, "TripletLossV2", normalize=self.normalize)
+        return batch_hard(features, labels, self.margin)

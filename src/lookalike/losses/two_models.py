@@ -61,6 +61,13 @@ def read_model(output: ModelOutput, model: str, key: str | None, loss: str) -> T
     return at_least_float32(found)
 
 
+def activated(values: Tensor, act: str | None) -> Tensor:
+    """Return the probabilities that ``act`` makes of outputs, or the outputs themselves."""
+    if act == "softmax":
+        return values.softmax(dim=-1)
+    return values.sigmoid() if act == "sigmoid" else values
+
+
 def names_of(pairs: Pairs, loss: str) -> tuple[str, ...]:
     """Return every model that pairs of models name, once.
 
