@@ -48,7 +48,7 @@ def draw_comparison(
     bars.set_title("Held-out emoji, found across drawing hands")
     records = [json.loads(line) for line in metrics.read_text().splitlines()]
     train = [record for record in records if record["kind"] == "train"]
-    curve.plot([r["step"] for r in train], [r["loss"] for r in train], color=COLOURS[2])
+    curve.plot([r["step"] for r in train], [r["loss"] for r in train], color=COLOURS[2], marker=".")
     curve.set_xlabel("step")
     curve.set_title("Training loss, mean since the epoch began")
     for axes in (bars, curve):

@@ -12,7 +12,7 @@ from conftest import shell
 def test_the_demo_writes_its_table_and_pictures(emoji, tmp_path):
     done = shell(
         f"{sys.executable} demo/run.py --out {tmp_path} "
-        "-o Global.epochs=2 -o Global.iter_per_epoch=2"
+        "-o Global.epochs=2 -o Global.iter_per_epoch=1"
     )
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads((tmp_path / "summary.json").read_text())

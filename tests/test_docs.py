@@ -67,7 +67,7 @@ def test_the_readmes_commands_work_as_printed(emoji):
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr
     metrics = json.loads((ROOT / "output/quickstart/metrics.json").read_text())
-    # a taste of twenty-four steps is enough to beat zero-shot (0.25) clearly
+    # zero-shot is 0.25, the fitted neck 0.357; a taste of twelve steps goes beyond both
     assert metrics["recall1"] > 0.36
 
 
