@@ -10,8 +10,8 @@ GOLDEN = Path(__file__).parent / "golden"
 NORMATIVE = ("ok", "reference_repaired")
 
 
-def cases(*kinds, components=None):
-    """Return the normative cases of some kinds, as pytest parameters with their ids."""
+def cases(*kinds, components=None, statuses=NORMATIVE):
+    """Return the cases of some kinds that must be met, as pytest parameters with their ids."""
     import pytest
 
     manifest = json.loads((GOLDEN / "manifest.json").read_text())
@@ -19,7 +19,7 @@ def cases(*kinds, components=None):
         pytest.param(case, id=case["id"])
         for case in manifest["cases"]
         if case["kind"] in kinds
-        and case["status"] in NORMATIVE
+        and case["status"] in statuses
         and not any(part.get("informative_only") for part in _tolerances(case))
         and (components is None or case["component"] in components)
     ]

@@ -49,7 +49,8 @@ def settings_without_effect(run: Run) -> list[str]:
     if config.Global.eval_mode == "retrieval":
         if config.Loss is not None and config.Loss.Eval:
             notes.append("Loss.Eval is not computed in retrieval evaluation; metrics are.")
-        if "sim_block_size" in config.Global.model_fields_set:
+        exact = config.Global.retrieval_protocol == "exact"
+        if exact and "sim_block_size" in config.Global.model_fields_set:
             notes.append("sim_block_size decides nothing: the metrics are exact for any block.")
     return notes
 

@@ -173,13 +173,17 @@ def evaluate(
     if tables is not None:
         _save(tables, {"query": query, "gallery": gallery})
     roots = [split.dataset.image_root.resolve() for split in (evaluation.query, evaluation.gallery)]
+    settings = evaluation.run.config.Global
     return evaluate_retrieval(
         query,
         gallery,
         evaluation.metrics,
-        normalize=evaluation.run.config.Global.feature_normalize,
-        binarize=evaluation.run.config.Global.feature_binarize,
+        normalize=settings.feature_normalize,
+        binarize=settings.feature_binarize,
         same_images=roots[0] == roots[1],
+        re_ranking=settings.re_ranking,
+        protocol=settings.retrieval_protocol,
+        block_size=settings.sim_block_size,
     )
 
 

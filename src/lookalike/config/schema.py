@@ -159,6 +159,8 @@ class GlobalSection(Frame):
     retrieval_feature_from: Literal["features", "backbone"] = "features"
     feature_normalize: bool = True
     feature_binarize: Literal["round", "sign"] | None = None
+    re_ranking: bool = False
+    retrieval_protocol: Literal["exact", "reference"] = "exact"
     sim_block_size: PositiveInt = 64
     # said elsewhere as well: the head's own class_num decides
     class_num: PositiveInt | None = None

@@ -7,6 +7,8 @@ from typing import Any
 _ANY = "*"
 
 IRRELEVANT: dict[tuple[str, ...], str] = {
+    ("Infer",): "the reference's program for single images serves classifiers only",
+    ("Global", "infer_imgs"): "the reference's program for single images serves classifiers only",
     ("Global", "use_dali"): "images are read by our own pipeline",
     ("Global", "to_static"): "there is no static graph mode",
     ("Global", "print_mem_info"): "memory is part of the run's summary",

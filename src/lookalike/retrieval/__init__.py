@@ -10,12 +10,14 @@ from lookalike.retrieval.metrics import (
 )
 from lookalike.retrieval.neighbours import nearest_neighbours
 from lookalike.retrieval.ranks import RelevantRanks, rank_relevant, ranks_from_similarity
+from lookalike.retrieval.re_ranking import ReRanking
 
 __all__ = [
     "MeanAveragePrecision",
     "MeanInverseNegativePenalty",
     "PrecisionAtK",
     "RecallAtK",
+    "ReRanking",
     "RelevantRanks",
     "RetrievalMetric",
     "RetrievalResult",

@@ -13,7 +13,9 @@ from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metrics import RetrievalMetric, mean
-from lookalike.retrieval.ranks import rank_relevant
+from lookalike.retrieval.ranks import RelevantRanks, rank_relevant
+from lookalike.retrieval.re_ranking import ReRanking
+from lookalike.retrieval.reference_protocol import reference_evaluation
 from lookalike.types import EmbeddingTable
 
 
@@ -57,6 +59,9 @@ def evaluate_retrieval(
     normalize: bool = True,
     binarize: Literal["round", "sign"] | None = None,
     same_images: bool = False,
+    re_ranking: bool = False,
+    protocol: Literal["exact", "reference"] = "exact",
+    block_size: int = 64,
 ) -> RetrievalResult:
     """Score every query against the gallery.
 
@@ -68,6 +73,10 @@ def evaluate_retrieval(
         binarize: Turn embeddings into codes, after normalising: ``round`` takes 0 to 1 to -1 and
             1, ``sign`` takes the sign.
         same_images: Ids in both tables name the same images, so a query's own id is excluded.
+        re_ranking: Rank by :class:`ReRanking` with the values of its paper (20, 6, 0.3).
+        protocol: ``reference`` computes as PaddleClas does (see ``reference_protocol``), without
+            intervals; only the camera rule excludes there.
+        block_size: Queries in a block, for the reference protocol alone.
 
     Raises:
         DataError: If the tables do not fit each other or no query can be answered.
@@ -83,31 +92,57 @@ def evaluate_retrieval(
             "column, or neither."
         )
     use_cameras = query.cameras is not None
-    ids = _numbered(query.ids, gallery.ids) if same_images else (None, None)
+    exact = protocol == "exact"
+    ids = _numbered(query.ids, gallery.ids) if same_images and exact else (None, None)
+    queries = comparable(query.embeddings, normalize, binarize)
+    items = comparable(gallery.embeddings, normalize, binarize)
+    similarity = ReRanking(queries, items).similarity if re_ranking else None
+    gallery_cameras = gallery.cameras if use_cameras else None
     ranks = rank_relevant(
-        comparable(query.embeddings, normalize, binarize),
-        comparable(gallery.embeddings, normalize, binarize),
+        queries,
+        items,
         query.labels,
         gallery.labels,
-        query_cameras=query.cameras if use_cameras else None,
-        gallery_cameras=gallery.cameras if use_cameras else None,
         query_ids=ids[0],
         gallery_ids=ids[1],
+        similarity=similarity,
+        query_cameras=query.cameras,
+        gallery_cameras=gallery_cameras,
     )
-    values: dict[str, float] = {}
     intervals: dict[str, tuple[float, float]] = {}
-    for metric in metrics:
-        for name, per_query in metric.per_query(ranks).items():
-            values[name] = mean(per_query)
-            intervals[name] = clustered_interval(per_query, query.labels)
+    if exact:
+        values, intervals = _scores(metrics, ranks, query.labels)
+    else:
+        values = reference_evaluation(
+            metrics,
+            similarity or (lambda rows: queries[rows] @ items.T),
+            query.labels,
+            gallery.labels,
+            block_size=len(query) if re_ranking else block_size,
+            excluded_last=re_ranking,
+            query_cameras=query.cameras,
+            gallery_cameras=gallery_cameras,
+        )
     return RetrievalResult(
         values,
         intervals,
         num_queries=len(query),
         num_answerable=int((ranks.counts > 0).sum()),
         num_gallery=len(gallery),
-        protocol=_protocol(use_cameras, same_images),
+        protocol=_protocol(use_cameras, ids[0] is not None, re_ranking, exact),
     )
+
+
+def _scores(
+    metrics: Sequence[RetrievalMetric], ranks: RelevantRanks, query_labels: Tensor
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    values: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    for metric in metrics:
+        for name, per_query in metric.per_query(ranks).items():
+            values[name] = mean(per_query)
+            intervals[name] = clustered_interval(per_query, query_labels)
+    return values, intervals
 
 
 def comparable(
@@ -134,10 +169,13 @@ def _numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Ten
     )
 
 
-def _protocol(use_cameras: bool, same_images: bool) -> str:
-    parts = []
+def _protocol(use_cameras: bool, same_images: bool, re_ranking: bool, exact: bool) -> str:
+    parts = [] if exact else ["as the reference computes it, in blocks of queries"]
+    if re_ranking:
+        parts.append("re-ranked by k-reciprocal neighbours")
     if use_cameras:
-        parts.append("items with the query's label and camera are removed")
+        done = "removed" if exact else "moved"
+        parts.append(f"items with the query's label and camera are {done}")
     if same_images:
         parts.append("the query's own image is removed")
     return "; ".join(parts) or "the whole gallery is ranked"

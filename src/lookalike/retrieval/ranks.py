@@ -11,7 +11,7 @@ they take no rank.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +61,7 @@ def rank_relevant(
     gallery_cameras: Tensor | None = None,
     query_ids: Tensor | None = None,
     gallery_ids: Tensor | None = None,
+    similarity: Callable[[Tensor], Tensor] | None = None,
     block_elements: int = BLOCK_ELEMENTS,
 ) -> RelevantRanks:
     """Rank the gallery for every query by inner product, in blocks of queries.
@@ -74,6 +75,8 @@ def rank_relevant(
         gallery_cameras: ``[G]`` int64.
         query_ids: ``[Q]`` int64. Items with the query's id (the image itself) are excluded.
         gallery_ids: ``[G]`` int64.
+        similarity: Takes rows of queries, ``[B]``, and returns what to rank the gallery by,
+            ``[B, G]``, in place of the inner products.
         block_elements: Similarities held at a time; the result does not depend on it.
 
     Raises:
@@ -89,12 +92,18 @@ def rank_relevant(
         None if gallery_ids is None else gallery_ids[order],
     )
     _, counts = block.slices(query_labels)
+
+    def in_order(rows: Tensor) -> Tensor:
+        if similarity is None:
+            return query[rows] @ block.embeddings.T
+        return similarity(rows)[:, order]
+
     pieces: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     for rows in _blocks(counts, len(gallery), block_elements):
         pieces.append(
             block.rank(
                 rows,
-                query[rows] @ block.embeddings.T,
+                in_order(rows),
                 query_labels[rows],
                 None if query_cameras is None else query_cameras[rows],
                 None if query_ids is None else query_ids[rows],
@@ -115,13 +124,22 @@ def ranks_from_similarity(
     """
     relevant = query_labels.reshape(-1, 1) == gallery_labels.reshape(1, -1)
     keep = torch.ones_like(relevant) if keep is None else keep.bool()
-    relevant &= keep
+    return rank_among(similarity, relevant & keep, keep)
+
+
+def rank_among(similarity: Tensor, relevant: Tensor, keep: Tensor) -> RelevantRanks:
+    """Rank the relevant items among those kept; all three are ``[Q, G]``.
+
+    Example:
+        >>> relevant = torch.tensor([[False, True, False]])
+        >>> rank_among(torch.tensor([[0.9, 0.1, 0.5]]), relevant, torch.ones(1, 3).bool()).ranks
+        tensor([3])
+    """
     others = similarity.masked_fill(relevant | ~keep, float("-inf"))
     num_relevant = relevant.sum(dim=1)
     scores = similarity.masked_fill(~relevant, float("inf"))
     thresholds = scores.sort(dim=1).values[:, : int(num_relevant.max())]
-    ranks = _count(others, thresholds, num_relevant)
-    return RelevantRanks(ranks, num_relevant, keep.sum(dim=1))
+    return RelevantRanks(_count(others, thresholds, num_relevant), num_relevant, keep.sum(dim=1))
 
 
 def _check(embeddings: Tensor, what: str) -> None:
