@@ -7,7 +7,8 @@ from typing import Any
 
 from lookalike.assembly import parts
 from lookalike.config import ComponentSpec
-from lookalike.config.schema import ArchSection, OptimizerSpec, SamplerSpec
+from lookalike.config.schema import ArchSection
+from lookalike.config.specs import OptimizerSpec, SamplerSpec
 from lookalike.errors import ConfigError, nearest
 
 

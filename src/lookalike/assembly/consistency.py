@@ -46,6 +46,10 @@ def settings_without_effect(run: Run) -> list[str]:
             f"Global.class_num ({config.Global.class_num}) decides nothing; the head's own "
             f"number of classes does ({in_head})."
         )
+    if "AMP" in config.model_fields_set and "use_amp" not in config.AMP.model_fields_set:
+        notes.append("AMP is on, because the section is there; AMP.use_amp: False switches it off.")
+    if config.AMP.use_amp and config.AMP.level == "O2":
+        notes.append("AMP.level O2 is computed as O1: the weights stay float32.")
     if config.Global.eval_mode == "retrieval":
         if config.Loss is not None and config.Loss.Eval:
             notes.append("Loss.Eval is not computed in retrieval evaluation; metrics are.")

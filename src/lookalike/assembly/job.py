@@ -60,10 +60,13 @@ class Job:
     def folder(self) -> Path:
         return Path(self.run.config.Global.output_dir)
 
-    def evaluate(self, log: RunLog, tables: Path | None = None) -> RetrievalResult:
-        """Evaluate the model as it is; keep its embeddings in the folder ``tables``."""
+    def evaluate(
+        self, log: RunLog, *, model: nn.Module | None = None, tables: Path | None = None
+    ) -> RetrievalResult:
+        """Evaluate the model, or another like it; keep its embeddings in ``tables``."""
         assert self.evaluation is not None
-        return evaluate(self.model, self.evaluation, device=self.device, log=log, tables=tables)
+        model = model or self.model
+        return evaluate(model, self.evaluation, device=self.device, log=log, tables=tables)
 
 
 def build_job(

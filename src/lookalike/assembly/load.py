@@ -15,7 +15,7 @@ from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
 from lookalike.config.overrides import apply_overrides
 from lookalike.config.read import KeyPath
-from lookalike.config.schema import OptimizerSpec, SamplerSpec
+from lookalike.config.specs import OptimizerSpec, SamplerSpec
 from lookalike.errors import ComponentError, ConfigError, Problem, nearest
 
 

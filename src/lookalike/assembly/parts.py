@@ -13,7 +13,7 @@ from lookalike.assembly.dialect import drop_ignored
 from lookalike.assembly.param_attr import DataInit, ParamAttr, apply_param_attr, read_param_attr
 from lookalike.assembly.signatures import signature_of
 from lookalike.config import ComponentSpec
-from lookalike.config.schema import OptimizerSpec, SamplerSpec
+from lookalike.config.specs import OptimizerSpec, SamplerSpec
 from lookalike.data.transforms import Pipeline
 from lookalike.errors import ConfigError, Problem
 from lookalike.losses import WeightedSum

@@ -50,16 +50,16 @@ def check_report(job: Job) -> CheckReport:
     facts["parameters"] = _parameters(job)
     if job.train is not None:
         trainer = make_trainer(job, RunLog(quiet=True))
-        steps = trainer.iterations_per_epoch // trainer.accumulate
+        steps = trainer.iterations_per_epoch // trainer.update.accumulate
         facts["training"] = {
             "epochs": trainer.epochs,
             "batches per epoch": trainer.iterations_per_epoch,
             "optimizer steps": trainer.epochs * steps,
             "learning rate, first and last step": [
                 (opt.learning_rate(0), opt.learning_rate(trainer.epochs * steps - 1))
-                for opt in trainer.optimizers
+                for opt in trainer.update.optimizers
             ],
-            "losses": list(trainer.loss.losses),  # type: ignore[arg-type]
+            "losses": list(trainer.update.loss.losses),  # type: ignore[arg-type]
         }
         facts["memory"] = _memory(job)
     facts["notes"] = job.notes

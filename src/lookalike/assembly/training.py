@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from lookalike.assembly.facts import facts
 from lookalike.assembly.initial_fit import fit_to_images
@@ -14,9 +15,12 @@ from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer, transforms_of
 from lookalike.assembly.scopes import modules_in_scope
+from lookalike.config.schema import AmpSection
 from lookalike.data import ImageDataset
 from lookalike.errors import DataError
 from lookalike.training import RunLog, Trainer
+from lookalike.training.precision import Precision
+from lookalike.training.update import Update
 
 
 def make_trainer(job: Job, log: RunLog) -> Trainer:
@@ -47,10 +51,16 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         )
         for spec in run.config.Optimizer
     ]
+    update = Update(
+        job.model,
+        loss,
+        optimizers,
+        precision=make_precision(run.config.AMP, job.device),
+        accumulate=accumulate,
+        average=None if run.config.EMA is None else run.config.EMA.decay,
+    )
     return Trainer(
-        model=job.model,
-        loss=loss,
-        optimizers=optimizers,
+        update=update,
         batches=job.batches,
         epochs=settings.epochs,
         iterations_per_epoch=per_epoch,
@@ -61,7 +71,6 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         train_metrics=_train_metrics(run),
         prepare=_preparation(job, log),
         print_every=settings.print_batch_step,
-        accumulate=accumulate,
         eval_every=settings.eval_interval,
         eval_from=settings.start_eval_epoch,
         eval_first=settings.eval_before_train,
@@ -71,9 +80,20 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     )
 
 
-def _evaluator(job: Job, log: RunLog) -> Callable[[], Mapping[str, float]]:
-    def run_evaluation() -> Mapping[str, float]:
-        result = job.evaluate(log)
+def make_precision(section: AmpSection, device: torch.device) -> Precision:
+    """Read the ``AMP`` section."""
+    return Precision(
+        device,
+        enabled=section.use_amp,
+        dtype=None if section.dtype is None else getattr(torch, section.dtype),
+        scale_loss=section.scale_loss,
+        dynamic=section.use_dynamic_loss_scaling,
+    )
+
+
+def _evaluator(job: Job, log: RunLog) -> Callable[[nn.Module], Mapping[str, float]]:
+    def run_evaluation(model: nn.Module) -> Mapping[str, float]:
+        result = job.evaluate(log, model=model)
         log.record("intervals", {name: list(bounds) for name, bounds in result.intervals.items()})
         return result.values
 

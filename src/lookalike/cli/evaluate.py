@@ -30,7 +30,7 @@ def run_evaluation(
     try:
         for note in job.notes:
             log.line(f"note: {note}")
-        result = job.evaluate(log, None if tables is None else Path(tables))
+        result = job.evaluate(log, tables=None if tables is None else Path(tables))
         for line in result_lines(result):
             log.line(line)
         log.record("eval", {"step": 0, **result.values})

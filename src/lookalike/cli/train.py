@@ -52,7 +52,8 @@ def run_training(
         if source is not None:
             _restore(trainer, source, log)
         result = trainer.run()
-        best = f" Best: {result.best:.5f} in epoch {result.best_epoch}." if result.best else ""
+        score, epoch = result.best.score, result.best.epoch
+        best = "" if score is None else f" Best: {score:.5f} in epoch {epoch}."
         log.line(f"Finished.{best} Everything is in {job.folder}")
     finally:
         log.close()
@@ -86,7 +87,8 @@ def _restore(trainer: Trainer, source: str, log: RunLog) -> None:
     checkpoint = load_checkpoint(source)
     trainer.restore(checkpoint)
     epoch, rest = divmod(trainer.iteration, trainer.iterations_per_epoch)
-    best = "none yet" if trainer.best is None else f"{trainer.best:.5f}"
+    score = trainer.best.score
+    best = "none yet" if score is None else f"{score:.5f}"
     log.line(
         f"Resuming {checkpoint.folder} after epoch {epoch}, iteration {rest}; best metric {best}"
     )

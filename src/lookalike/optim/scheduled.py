@@ -36,18 +36,28 @@ class ScheduledOptimizer:
         """Return the learning rate of a step, before the parameters' own multipliers."""
         return self.schedule(step)
 
-    def step(self, step: int) -> None:
+    def step(self, step: int, scaler: torch.amp.GradScaler | None = None) -> None:
         """Update the parameters from their gradients and clear the gradients.
 
         Gradients are clipped first, then decayed.
+
+        Args:
+            step: Which step of the schedule this is.
+            scaler: Takes its factor off the gradients first, and leaves the step out if one of
+                them is not finite.
         """
+        if scaler is not None:
+            scaler.unscale_(self.optimizer)
         self._clip()
         rate = self.schedule(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_multiplier", 1.0)
             if group.get("l1", 0.0):
                 _add_l1(group["params"], group["l1"])
-        self.optimizer.step()
+        if scaler is None:
+            self.optimizer.step()
+        else:
+            scaler.step(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
 
     def _clip(self) -> None:

@@ -15,6 +15,8 @@ IRRELEVANT: dict[tuple[str, ...], str] = {
     ("Global", "log_ranks"): "the first process writes the log",
     ("Global", "uniform_output_enabled"): "every run folder has the same layout",
     ("Global", "export_for_fd"): "one export format serves all",
+    ("AMP", "use_promote"): "autocast decides by itself what is computed in half",
+    ("AMP", "use_fp16_test"): "evaluation is computed in float32",
     ("Arch", "BackboneStopLayer", "output_dim"): "the width of the cut is measured",
     ("DataLoader", _ANY, "loader", "use_shared_memory"): "workers always share memory",
     ("DataLoader", "Eval", _ANY, "loader", "use_shared_memory"): "workers always share memory",

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from lookalike.data.loader import EndlessBatches
 from lookalike.errors import CheckpointError, DivergedError
-from lookalike.optim import ScheduledOptimizer
 from lookalike.training.averages import Averages, Stopwatch, shown
+from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
 from lookalike.training.random_state import random_state, restore_random_state
 from lookalike.training.run_log import RunLog
 from lookalike.training.stop_signals import StopRequest, stop_on_signals
+from lookalike.training.update import Update
 from lookalike.types import Batch
 
 TrainMetric = Callable[[Any, Tensor], Mapping[str, Tensor]]
@@ -29,8 +30,7 @@ class TrainingResult:
     """How a run ended: its last evaluation, and the best one by the first metric."""
 
     metrics: dict[str, float]
-    best: float | None
-    best_epoch: int
+    best: Best
 
 
 @dataclass
@@ -38,20 +38,18 @@ class Trainer:
     """Minimises a loss over a stream of batches, evaluates, and saves.
 
     Attributes:
-        model: ``model(images, labels)`` returns what the loss reads.
-        loss: Returns its weighted terms by name and their sum under ``loss``.
-        optimizers: All step together.
+        update: Model, loss and optimisers, and how they work together on a batch.
         batches: Endless; an epoch is ``iterations_per_epoch`` of them.
         epochs: Length of the run.
         iterations_per_epoch: Batches in an epoch.
         folder: The run folder.
         log: Where to tell.
         device: Where the model is.
-        evaluate: Returns metrics by name; the first one, higher is better, chooses the best model.
+        evaluate: A model's metrics by name; the first one, higher is better, chooses the best
+            model. An average of the weights is evaluated beside the model and has its own best.
         train_metrics: Computed on each training batch, shown beside the losses.
         prepare: Called once before the first step of a new run.
         print_every: Iterations between log lines.
-        accumulate: Batches per optimiser step.
         eval_every: Epochs between evaluations.
         eval_from: First epoch that is evaluated.
         eval_first: Evaluate before the first step as well.
@@ -60,20 +58,17 @@ class Trainer:
         names: Data-set index to file name, for messages.
     """
 
-    model: nn.Module
-    loss: nn.Module
-    optimizers: Sequence[ScheduledOptimizer]
+    update: Update
     batches: EndlessBatches
     epochs: int
     iterations_per_epoch: int
     folder: Path
     log: RunLog
     device: torch.device = torch.device("cpu")
-    evaluate: Callable[[], Mapping[str, float]] | None = None
+    evaluate: Callable[[nn.Module], Mapping[str, float]] | None = None
     train_metrics: TrainMetric | None = None
     prepare: Callable[[], None] | None = None
     print_every: int = 10
-    accumulate: int = 1
     eval_every: int = 1
     eval_from: int = 0
     eval_first: bool = False
@@ -83,8 +78,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.iteration = 0
-        self.best: float | None = None
-        self.best_epoch = 0
+        self.best, self.best_averaged = Best(), Best()
         self.last_metrics: dict[str, float] = {}
         self.averages = Averages()
         self.stopwatch = Stopwatch()
@@ -106,13 +100,13 @@ class Trainer:
                     stream = self.batches.start(self.iteration)
                     for epoch in range(self.iteration // self.iterations_per_epoch, self.epochs):
                         self._epoch(epoch, stream, stop, bar.advance)
-        return TrainingResult(self.last_metrics, self.best, self.best_epoch)
+        return TrainingResult(self.last_metrics, self.best)
 
     def _begin(self) -> None:
         if self.prepare is not None:
             self.prepare()
         if self.eval_first and self.evaluate is not None and self._evaluate(0):
-            self._save("best_model")
+            self._save("best_model", self.update.model)
 
     def _epoch(
         self,
@@ -124,16 +118,15 @@ class Trainer:
         first = self.iteration % self.iterations_per_epoch
         if first == 0:
             self.averages = Averages()
-        self.model.train()
-        self.loss.train()
+        self.update.train()
         self.stopwatch.restart()
         for index in range(first, self.iterations_per_epoch):
             self._iteration(epoch, index, next(stream))
             advance()
             last = index + 1 == self.iterations_per_epoch
             # gradients of a half accumulated step cannot be saved; finish it first
-            if stop and not last and self.iteration % self.accumulate == 0:
-                self._save("latest")
+            if stop and not last and self.iteration % self.update.accumulate == 0:
+                self._save("latest", self.update.model)
                 raise stop.event(self._how_to_go_on())
         self._end_epoch(epoch + 1)
         if stop:
@@ -142,28 +135,17 @@ class Trainer:
     def _iteration(self, epoch: int, index: int, batch: Batch) -> None:
         self.stopwatch.data_ready()
         batch = batch.to(self.device)
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        output = self.model(images, batch.labels)
-        terms = self.loss(output, batch.labels)
-        (terms["loss"] / self.accumulate).backward()
+        output, terms = self.update.gradients(batch)
         printing = index % self.print_every == 0
         if self.device.type == "cpu" or printing:
             self._check_finite(terms, batch, epoch, index)
-        rates = self._step()
+        rates = self.update.apply(self.iteration)
+        self.iteration += 1
         size = len(batch.labels)
         self.averages.add({**self._extra(output, batch), **terms}, size)
         self.stopwatch.batch_done(size)
         if printing:
             self._print(epoch, index, rates)
-
-    def _step(self) -> list[float]:
-        """Count the iteration; update the parameters when enough gradients have gathered."""
-        step = self.iteration // self.accumulate
-        self.iteration += 1
-        if self.iteration % self.accumulate == 0:
-            for optimizer in self.optimizers:
-                optimizer.step(step)
-        return [optimizer.learning_rate(step) for optimizer in self.optimizers]
 
     def _extra(self, output: Any, batch: Batch) -> Mapping[str, Tensor]:
         if self.train_metrics is None:
@@ -191,7 +173,7 @@ class Trainer:
         due = epoch % self.eval_every == 0 and epoch >= self.eval_from
         if self.evaluate is not None and due:
             improved = self._evaluate(epoch)
-        self._save("latest")
+        self._save("latest", self.update.model)
         if self.save_every > 0 and epoch % self.save_every == 0:
             copy_checkpoint(self.folder / "latest", self.folder / f"epoch_{epoch}")
         if improved:
@@ -199,24 +181,32 @@ class Trainer:
 
     def _evaluate(self, epoch: int) -> bool:
         """Evaluate; return whether the model is at least as good as the best so far."""
-        assert self.evaluate is not None
-        self.last_metrics = dict(self.evaluate())
-        self.log.line(f"[Eval][Epoch {epoch}][Avg]{shown(self.last_metrics)}")
-        self.log.record("eval", {"epoch": epoch, "step": self.iteration, **self.last_metrics})
+        self.last_metrics = self._measure(self.update.model, "Eval", epoch)
         score = next(iter(self.last_metrics.values()))
-        for optimizer in self.optimizers if epoch else ():
+        for optimizer in self.update.optimizers if epoch else ():
             optimizer.report(score)
-        improved = self.best is None or score >= self.best
-        if improved:
-            self.best, self.best_epoch = score, epoch
-        self.log.line(f"[Eval][Epoch {epoch}][best metric: {self.best:.5f}]")
+        improved = self.best.improves(score, epoch)
+        self.log.line(f"[Eval][Epoch {epoch}][best metric: {self.best.score:.5f}]")
+        if self.update.averaged is not None and epoch:
+            averaged = self.update.averaged.module
+            found = self._measure(averaged, "Eval EMA", epoch)
+            if self.best_averaged.improves(next(iter(found.values())), epoch):
+                self._save("best_model_ema", averaged)
         self.stopwatch.restart()
         return improved
+
+    def _measure(self, model: nn.Module, what: str, epoch: int) -> dict[str, float]:
+        assert self.evaluate is not None
+        found = dict(self.evaluate(model))
+        self.log.line(f"[{what}][Epoch {epoch}][Avg]{shown(found)}")
+        facts = {"epoch": epoch, "step": self.iteration}
+        self.log.record(what.lower().replace(" ", "_"), {**facts, **found})
+        return found
 
     def _print(self, epoch: int, index: int, rates: Sequence[float]) -> None:
         means = self.averages.read()
         watch = self.stopwatch
-        named = zip([optimizer.name for optimizer in self.optimizers], rates, strict=True)
+        named = zip([optimizer.name for optimizer in self.update.optimizers], rates, strict=True)
         learning_rates = ", ".join(f"lr({name}): {rate:.8f}" for name, rate in named)
         left = self.epochs * self.iterations_per_epoch - self.iteration
         self.log.line(
@@ -239,18 +229,18 @@ class Trainer:
     def _how_to_go_on(self) -> str:
         return f"Go on with --resume, or with -o Global.checkpoints={self.folder / 'latest'}"
 
-    def _save(self, name: str) -> None:
+    def _save(self, name: str, model: nn.Module) -> None:
         epoch = self.iteration // self.iterations_per_epoch
         save_checkpoint(
             self.folder / name,
-            model=self.model.state_dict(),
+            model=model.state_dict(),
             state=self.state(),
             facts={
                 "epoch": epoch,
                 "iteration": self.iteration,
                 "metrics": self.last_metrics,
-                "best": self.best,
-                "best_epoch": self.best_epoch,
+                "best": self.best.score,
+                "best_epoch": self.best.epoch,
                 **self.facts,
             },
         )
@@ -260,12 +250,11 @@ class Trainer:
         return {
             "iteration": self.iteration,
             "iterations_per_epoch": self.iterations_per_epoch,
-            "best": self.best,
-            "best_epoch": self.best_epoch,
+            "best": [self.best.score, self.best.epoch],
+            "best_averaged": [self.best_averaged.score, self.best_averaged.epoch],
             "last_metrics": self.last_metrics,
             "averages": self.averages.state_dict(),
-            "loss": self.loss.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "update": self.update.state_dict(),
             "random": random_state(),
         }
 
@@ -284,17 +273,15 @@ class Trainer:
                 "Global.pretrained_model instead of Global.checkpoints."
             )
         try:
-            self.model.load_state_dict(checkpoint.model)
-            self.loss.load_state_dict(state["loss"])
-            for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
+            self.update.model.load_state_dict(checkpoint.model)
+            self.update.load_state_dict(state["update"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise CheckpointError(
                 f"{checkpoint.folder}: made for another model, loss or optimiser. "
                 f"{' '.join(str(error).split())[:300]}"
             ) from error
         self.iteration = state["iteration"]
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best, self.best_averaged = Best(*state["best"]), Best(*state["best_averaged"])
         self.last_metrics = dict(state["last_metrics"])
         self.averages.load_state_dict(state["averages"])
         restore_random_state(state["random"])

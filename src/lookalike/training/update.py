@@ -1,0 +1,95 @@
+"""One update of the parameters from a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lookalike.optim import ScheduledOptimizer
+from lookalike.training.precision import Precision
+from lookalike.types import Batch
+
+Terms = Mapping[str, Tensor]
+
+
+class Update:
+    """Forward, loss, backward; and, when enough gradients have gathered, a step.
+
+    Args:
+        model: ``model(images, labels)`` returns what the loss reads.
+        loss: Returns its weighted terms by name and their sum under ``loss``.
+        optimizers: All step together.
+        precision: In what the forward pass is computed.
+        accumulate: Batches per step of the optimisers.
+        average: Decay d of the running average of the weights, ``e <- d e + (1 - d) w`` after each
+            step; None keeps none.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        optimizers: Sequence[ScheduledOptimizer],
+        *,
+        precision: Precision | None = None,
+        accumulate: int = 1,
+        average: float | None = None,
+    ) -> None:
+        self.model, self.loss, self.optimizers = model, loss, optimizers
+        self.precision = precision or Precision(torch.device("cpu"))
+        self.accumulate = accumulate
+        self.averaged: AveragedModel | None = None
+        if average is not None:
+            self.averaged = AveragedModel(
+                model,
+                multi_avg_fn=get_ema_multi_avg_fn(average),  # type: ignore[no-untyped-call]
+                use_buffers=True,
+            )
+            # it starts as the initial weights, not as those after the first step
+            self.averaged.n_averaged.fill_(1)
+
+    def train(self) -> None:
+        """Switch model and loss to training."""
+        self.model.train()
+        self.loss.train()
+
+    def gradients(self, batch: Batch) -> tuple[Any, Terms]:
+        """Add a batch's gradients; return the model's output and the terms of the loss."""
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        with self.precision.autocast():
+            output = self.model(images, batch.labels)
+        # losses compute in float32 whatever they are given
+        terms: Terms = self.loss(output, batch.labels)
+        self.precision.backward(terms["loss"] / self.accumulate)
+        return output, terms
+
+    def apply(self, iteration: int) -> list[float]:
+        """Step if the iteration completes a step's batches; return the learning rates."""
+        step = iteration // self.accumulate
+        if (iteration + 1) % self.accumulate == 0:
+            self.precision.step(self.optimizers, step)
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.model)
+        return [optimizer.learning_rate(step) for optimizer in self.optimizers]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything but the model that later updates depend on."""
+        return {
+            "loss": self.loss.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "precision": self.precision.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a saved state."""
+        self.loss.load_state_dict(state["loss"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.precision.load_state_dict(state["precision"])
+        if self.averaged is not None and state["averaged"] is not None:
+            self.averaged.load_state_dict(state["averaged"])
