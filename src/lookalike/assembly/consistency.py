@@ -5,6 +5,7 @@ from __future__ import annotations
 from lookalike.assembly.load import Run
 from lookalike.assembly.parts import prepare_part
 from lookalike.config import ComponentSpec
+from lookalike.config.schema import DistillationSection
 from lookalike.data import ImageDataset
 from lookalike.errors import ConfigError, DataError
 
@@ -24,8 +25,15 @@ def check_sections(run: Run) -> None:
         )
         if not value
     ]
+    arch = run.config.Arch
     for index, spec in enumerate(run.config.Loss.Train if run.config.Loss else []):
-        if run.config.Arch.Head is None and "logits" in reads_of(run, spec):
+        reads = reads_of(run, spec)
+        if isinstance(arch, DistillationSection):
+            if not set(reads) <= set(arch.members) or not reads:
+                missing.append(
+                    run.document.problem(("Loss", "Train", index), _not_of_several(spec, arch))
+                )
+        elif arch.Head is None and "logits" in reads:
             missing.append(
                 run.document.problem(
                     ("Loss", "Train", index),
@@ -36,10 +44,18 @@ def check_sections(run: Run) -> None:
         raise ConfigError(missing)
 
 
+def _not_of_several(spec: ComponentSpec, arch: DistillationSection) -> str:
+    return (
+        f"{spec.name} does not read the outputs of the models {', '.join(arch.members)}; a "
+        "DistillationModel is trained with the losses Distillation*, whose model_names or "
+        "model_name_pairs are these."
+    )
+
+
 def settings_without_effect(run: Run) -> list[str]:
     """Say which of the settings in the file decide nothing in this run."""
     config, notes = run.config, []
-    head = config.Arch.Head
+    head = getattr(config.Arch, "Head", None)
     in_head = None if head is None else head.args.get("class_num", head.args.get("num_classes"))
     if config.Global.class_num not in (None, in_head):
         notes.append(
@@ -60,10 +76,13 @@ def settings_without_effect(run: Run) -> list[str]:
 
 
 def reads_of(run: Run, spec: ComponentSpec) -> tuple[str, ...]:
-    """Return the outputs of the model that a loss works on."""
+    """Return the outputs of the model that a loss works on; of several models, their names."""
     ready, _ = prepare_part("loss", spec.name, spec.args, run.allow_import)
     if ready is None:
         return ()
+    pairs = ready.args.get("model_name_pairs") or [ready.args.get("model_names") or ()]
+    if names := tuple(name for pair in pairs for name in pair):
+        return names
     if "feature_from" in ready.args:
         return (ready.args["feature_from"],)
     return tuple(getattr(ready.target, "reads", ()))

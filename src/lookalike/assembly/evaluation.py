@@ -15,10 +15,14 @@ from lookalike.assembly.parts import make_dataset, make_metrics, make_sampler
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import SplitSection
 from lookalike.data import ImageDataset, make_loader
+from lookalike.data.datasets import FACE_SETS, FacePairs
 from lookalike.errors import ConfigError, Problem, writing
+from lookalike.geometry import unit
 from lookalike.inference import embed
+from lookalike.models.distillation_model import chosen_model
 from lookalike.models.evaluating import evaluating
 from lookalike.retrieval import RetrievalResult, evaluate_retrieval
+from lookalike.retrieval.verification import verification_accuracy
 from lookalike.training import RunLog
 from lookalike.types import Batch, EmbeddingTable
 
@@ -101,10 +105,22 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
         gallery = query
         if section.Gallery != section.Query:
             gallery = _split(run, "Gallery", section.Gallery, num_workers)
+    if (run.config.Global.eval_mode == "adaface") != isinstance(query.dataset, FacePairs):
+        raise ConfigError(
+            [
+                run.document.problem(
+                    ("Global", "eval_mode"),
+                    "'adaface' evaluates pairs of faces, the data set FiveValidationDataset; and "
+                    "that data set needs this eval_mode.",
+                )
+            ]
+        )
     return Evaluation(run, query, gallery, _metrics(run))
 
 
 def _metrics(run: Run) -> list[Any]:
+    if run.config.Global.eval_mode == "adaface":
+        return []
     specs: Sequence[ComponentSpec] = run.config.Metric.Eval
     classification = run.config.Global.eval_mode == "classification"
     if not specs:
@@ -141,7 +157,13 @@ def _split(
 
 
 def embed_split(
-    model: nn.Module, split: EvalSplit, run: Run, *, device: torch.device, log: RunLog
+    model: nn.Module,
+    split: EvalSplit,
+    run: Run,
+    *,
+    device: torch.device,
+    log: RunLog,
+    mirrored: bool = False,
 ) -> EmbeddingTable:
     """Compute the embeddings of a split with a progress bar."""
     with log.bar(f"{split.name.lower()} embeddings", len(split.dataset)) as bar:
@@ -151,6 +173,7 @@ def embed_split(
             split.dataset,
             device=device,
             feature_from=run.config.Global.retrieval_feature_from,
+            mirrored=mirrored,
             advance=bar.advance,
         )
 
@@ -163,9 +186,16 @@ def evaluate(
     log: RunLog,
     tables: Path | None = None,
 ) -> RetrievalResult:
-    """Evaluate a model in the run's ``eval_mode``; keep its embeddings in the folder ``tables``."""
-    if evaluation.run.config.Global.eval_mode == "classification":
+    """Evaluate a model in the run's ``eval_mode``; keep its embeddings in the folder ``tables``.
+
+    Of several models that learn together the chosen one is evaluated.
+    """
+    model = chosen_model(model)
+    mode = evaluation.run.config.Global.eval_mode
+    if mode == "classification":
         return _evaluate_classifier(model, evaluation, device=device, log=log)
+    if mode == "adaface":
+        return _verify_faces(model, evaluation, device=device, log=log)
     query = embed_split(model, evaluation.query, evaluation.run, device=device, log=log)
     gallery = query
     if evaluation.gallery is not evaluation.query:
@@ -185,6 +215,25 @@ def evaluate(
         protocol=settings.retrieval_protocol,
         block_size=settings.sim_block_size,
     )
+
+
+def _verify_faces(
+    model: nn.Module, evaluation: Evaluation, *, device: torch.device, log: RunLog
+) -> RetrievalResult:
+    """Tell same from different faces; the mean over the sets first."""
+    split = evaluation.query
+    table = embed_split(model, split, evaluation.run, device=device, log=log, mirrored=True)
+    assert table.cameras is not None
+    accuracy = {}
+    for number, name in enumerate(FACE_SETS):
+        own = table.cameras == number
+        accuracy[f"{name}_test_acc"] = verification_accuracy(
+            unit(table.embeddings[own]), table.labels[own][::2]
+        )
+    mean = sum(accuracy.values()) / len(accuracy)
+    number = len(split.dataset)
+    protocol = "pairs of faces; each fold of ten at the best threshold of the others"
+    return RetrievalResult({"all_test_acc": mean, **accuracy}, {}, number, number, 0, protocol)
 
 
 def _save(folder: Path, tables: Mapping[str, EmbeddingTable]) -> None:

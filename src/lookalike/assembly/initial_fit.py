@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from lookalike.training import RunLog
 
 
 def fit_to_images(
-    built: BuiltModel,
+    parts: Iterable[BuiltModel],
     images: ImageDataset,
     transforms: Callable[[Any], Any],
     *,
@@ -27,17 +27,19 @@ def fit_to_images(
     """Fit the initial weights of the parts that ask for it.
 
     Args:
-        built: The model and the initialisers that wait for data.
+        parts: Models and the initialisers that wait for data.
         images: The training images.
         transforms: Those of the evaluation: features are taken without augmentation.
         device: Where the model is.
         num_workers: Processes that read images.
         log: Where to tell.
     """
-    log.line("Fitting the initial weights to the training images ...")
-    features = _features(built, images, transforms, device, num_workers, log)
-    _fill_from(built, features, torch.tensor(images.labels))
-    built.model.to(device)
+    for built in parts:
+        if built.data_inits:
+            log.line("Fitting the initial weights to the training images ...")
+            features = _features(built, images, transforms, device, num_workers, log)
+            _fill_from(built, features, torch.tensor(images.labels))
+            built.model.to(device)
 
 
 def _fill_from(built: BuiltModel, features: Tensor, labels: Tensor) -> None:

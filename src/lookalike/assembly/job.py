@@ -14,16 +14,16 @@ from lookalike.assembly.consistency import (
     check_sections,
     settings_without_effect,
 )
+from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
-from lookalike.assembly.model import BuiltModel, build_model
 from lookalike.assembly.parts import (
     make_dataset,
     make_sampler,
 )
 from lookalike.config import ComponentSpec
-from lookalike.config.schema import ArchSection, SplitSection
+from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset
 from lookalike.models.weights import load_state, read_weights
 from lookalike.retrieval import RetrievalResult
@@ -36,7 +36,7 @@ class Job:
 
     Attributes:
         run: The configuration it was built from.
-        built: The model with its shapes.
+        built: The model, or models, with their shapes.
         device: Where it runs.
         train: Training images, or None for an evaluation alone.
         batches: The stream of training batches.
@@ -45,7 +45,7 @@ class Job:
     """
 
     run: Run
-    built: BuiltModel
+    built: BuiltModels
     device: torch.device
     train: ImageDataset | None = None
     batches: EndlessBatches | None = None
@@ -107,15 +107,14 @@ def _build_job(
     if training:
         check_sections(run)
     notes += settings_without_effect(run)
-    built = build_model(
+    built = build_any_model(
         _with_pretrained(config.Arch, config.Global.pretrained_model),
         image_shape=config.Global.image_shape,
         allow_import=run.allow_import,
         need_weights=need_weights and not isinstance(config.Global.pretrained_model, str),
     )
     notes += built.notes
-    if built.weights is not None:
-        notes.append(f"Backbone weights: {built.weights}")
+    notes += [f"Backbone weights: {part.weights}" for part in built.parts if part.weights]
     _load_weights(run, built, training, allow_missing, notes)
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     job = Job(run, built, device, notes=notes)
@@ -129,7 +128,7 @@ def _build_job(
 
 
 def _load_weights(
-    run: Run, built: BuiltModel, training: bool, allow_missing: Sequence[str], notes: list[str]
+    run: Run, built: BuiltModels, training: bool, allow_missing: Sequence[str], notes: list[str]
 ) -> None:
     """Load ``Global.pretrained_model``; for an evaluation, ``Global.checkpoints`` too."""
     settings = run.config.Global
@@ -140,7 +139,7 @@ def _load_weights(
     elif isinstance(source, str):
         state = read_weights(source)
     else:
-        if not training and built.weights is None:
+        if not training and not any(part.weights for part in built.parts):
             notes.append(
                 "the model has no trained weights: give Global.pretrained_model to measure any."
             )
@@ -155,8 +154,11 @@ def _load_weights(
     notes.append(str(report))
 
 
-def _with_pretrained(arch: ArchSection, pretrained: str | bool | None) -> ArchSection:
+def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:
     """Read ``Global.pretrained_model: True`` as a wish for pretrained backbone weights."""
+    if isinstance(arch, DistillationSection):
+        models = [{n: _with_pretrained(a, pretrained)} for n, a in arch.members.items()]
+        return arch.model_copy(update={"models": models})
     if pretrained is not True or arch.Backbone.args.get("pretrained"):
         return arch
     backbone = ComponentSpec.of(arch.Backbone.name, {**arch.Backbone.args, "pretrained": True})
@@ -166,9 +168,10 @@ def _with_pretrained(arch: ArchSection, pretrained: str | bool | None) -> ArchSe
 def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int], int]) -> None:
     run = job.run
     dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
-    num_classes = getattr(job.built.model.head, "num_classes", None)
-    if num_classes is not None:
-        dataset.check_labels(num_classes)
+    for part in job.built.parts:
+        num_classes = getattr(part.model.head, "num_classes", None)
+        if num_classes is not None:
+            dataset.check_labels(num_classes)
     seed = seed_of(run)
     sampler = make_sampler(
         section.sampler,

@@ -119,16 +119,23 @@ class _Place:
 
 def _places(data: Mapping[str, Any]) -> Iterator[_Place]:
     """Find the components, also in a file whose frame is wrong elsewhere."""
-    arch = _mapping(data.get("Arch"))
-    for key, kind in (("Backbone", "backbone"), ("Neck", "neck"), ("Head", "head")):
-        if arch.get(key) is not None:
-            yield from _component(kind, ("Arch", key), arch[key])
+    yield from _gears(("Arch",), _mapping(data.get("Arch")))
     for section, kind in (("Loss", "loss"), ("Metric", "metric")):
         for split, specs in _mapping(data.get(section)).items():
             for index, raw in enumerate(specs if isinstance(specs, list) else []):
                 yield from _component(kind, (section, split, index), raw)
     yield from _optimizers(data.get("Optimizer"))
     yield from _splits(("DataLoader",), _mapping(data.get("DataLoader")))
+
+
+def _gears(path: KeyPath, arch: Mapping[str, Any]) -> Iterator[_Place]:
+    for key, kind in (("Backbone", "backbone"), ("Neck", "neck"), ("Head", "head")):
+        if arch.get(key) is not None:
+            yield from _component(kind, (*path, key), arch[key])
+    models = arch.get("models")
+    for index, one in enumerate(models if isinstance(models, list) else []):
+        for name, member in _mapping(one).items():
+            yield from _gears((*path, "models", index, name), _mapping(member))
 
 
 def _splits(path: KeyPath, section: Mapping[str, Any]) -> Iterator[_Place]:

@@ -38,9 +38,13 @@ def prepare_part(
     args, _ = drop_ignored(kind, name, args)
     beside, problems = beside_of(kind, args)
     own = {key: value for key, value in args.items() if key not in beside}
+    transforms: dict[str, Any] = {}
     if kind == "dataset":
-        own, problems = _without_transforms(own, allow_import)
+        own, transforms, problems = _without_transforms(own, allow_import)
     ready, more = _find(kind, name, own, allow_import)
+    if ready is not None and transforms and "transforms" not in ready.signature.types:
+        text = f"{name} has its images ready and takes no transforms."
+        more += [(word, text) for word in transforms]
     problems += more
     if kind in ("neck", "head"):
         for key in BESIDE[kind].types:
@@ -91,7 +95,8 @@ def _unknown_backbone(
 
 def _without_transforms(
     args: Mapping[str, Any], allow_import: Sequence[str]
-) -> tuple[dict[str, Any], Problems]:
+) -> tuple[dict[str, Any], dict[str, Any], Problems]:
+    """Return the arguments, the transforms among them, and what is wrong with those."""
     problems: Problems = []
     for word in TRANSFORM_WORDS:
         specs = args.get(word)
@@ -102,7 +107,8 @@ def _without_transforms(
             continue
         for index, raw in enumerate(specs):
             problems += _check_transform(f"{word}.{index}", raw, allow_import)
-    return {key: value for key, value in args.items() if key not in TRANSFORM_WORDS}, problems
+    transforms = {key: value for key, value in args.items() if key in TRANSFORM_WORDS}
+    return {key: args[key] for key in args if key not in transforms}, transforms, problems
 
 
 def _check_transform(at: str, raw: Any, allow_import: Sequence[str]) -> Problems:
@@ -144,7 +150,9 @@ def make_dataset(
 ) -> Any:
     """Build a data set with its transforms; ``transforms`` takes the place of its own."""
     ready = require("dataset", spec, allow_import)
-    return ready.make(transforms=transforms or transforms_of(spec, allow_import))
+    return ready.make(
+        **ready.accepts({"transforms": transforms or transforms_of(spec, allow_import)})
+    )
 
 
 def transforms_of(spec: ComponentSpec, allow_import: Sequence[str] = ()) -> Pipeline:

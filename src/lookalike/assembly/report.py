@@ -94,7 +94,8 @@ def _memory(job: Job) -> dict[str, str]:
     states = max({"Momentum": 1, "SGD": 0}.get(spec.name, 2) for spec in job.run.config.Optimizer)
     shapes = job.built.shapes
     batch = _batch_size(job)
-    logits = shapes.get("logits", [1, 0])[1] * batch * 3
+    classes = [shape[1] for stage, shape in shapes.items() if stage.endswith("logits")]
+    logits = sum(classes) * batch * 3
     return {
         "weights, gradients, optimizer": f"{parameters * (2 + states) * _BYTES / 1e6:,.0f} MB",
         "logits and their gradient": f"{logits * _BYTES / 1e6:,.0f} MB",

@@ -117,7 +117,7 @@ def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | 
 def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
     """Return what fits the initial weights to the training images, if any ask for it."""
     assert job.train is not None and job.batches is not None
-    if not job.built.data_inits:
+    if not any(part.data_inits for part in job.built.parts):
         return None
     evaluated = job.run.config.DataLoader.Eval
     transforms = job.train.transforms
@@ -127,7 +127,7 @@ def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
         transforms = transforms_of(split.dataset, job.run.allow_import)
     return partial(
         fit_to_images,
-        job.built,
+        job.built.parts,
         job.train,
         transforms,
         device=job.device,

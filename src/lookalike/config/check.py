@@ -28,31 +28,22 @@ def allowed_keys(path: KeyPath) -> list[str]:
         >>> "epochs" in allowed_keys(("Global",)), allowed_keys(("Arch", "Head"))
         (True, [])
     """
-    model: type[BaseModel] | None = RunConfig
-    for part in path:
-        if isinstance(part, int):
-            continue
-        model = _child(model, part)
-        if model is None:
-            return []
-    names = list(model.model_fields) if model else []
-    return [] if _OPEN & set(names) else [name for name in names if name != "single"]
+    sections: list[type[BaseModel]] = [RunConfig]
+    names = iter(part for part in path if isinstance(part, str))
+    for name in names:
+        fields = [s.model_fields[name].annotation for s in sections if name in s.model_fields]
+        sections = [section for field in fields for section in _sections_in(field)]
+        if any("dict" in str(field) for field in fields) and sections:
+            next(names, None)  # the name of one of several models
+    known = dict.fromkeys(name for section in sections for name in section.model_fields)
+    return [] if _OPEN & set(known) else [name for name in known if name != "single"]
 
 
-def _child(model: type[BaseModel] | None, name: str) -> type[BaseModel] | None:
-    if model is None or name not in model.model_fields:
-        return None
-    return _model_in(model.model_fields[name].annotation)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the section type inside ``X | None`` or ``list[X]``."""
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """Find the section types inside ``X | None``, ``list[X]`` and the like."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in get_args(annotation):
-        if found := _model_in(inner):
-            return found
-    return None
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in _sections_in(inner)]
 
 
 def _problem(document: Document, detail: Any) -> Problem:

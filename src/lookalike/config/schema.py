@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from lookalike.config.specs import (
@@ -63,7 +63,7 @@ class GlobalSection(Frame):
     iter_per_epoch: PositiveInt | None = None
     update_freq: PositiveInt = 1
     # evaluation
-    eval_mode: Literal["retrieval", "classification"] = "classification"
+    eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"
     eval_during_train: bool = True
     eval_interval: PositiveInt = 1
     start_eval_epoch: NonNegativeInt = 0
@@ -96,6 +96,57 @@ class ArchSection(Frame):
     infer_output_key: Literal["features", "logits", "backbone"] | None = None
     infer_add_softmax: bool = True
     is_rec: bool | None = None
+    use_sync_bn: bool = False
+
+
+class DistillationSection(Frame):
+    """Several models that learn together; each is a section of its own, under its name."""
+
+    name: Literal["DistillationModel"]
+    models: Annotated[list[dict[str, ArchSection]], Field(min_length=1)]
+    freeze_params_list: list[bool] | None = None
+    pretrained_list: list[str | None] | None = None
+    infer_model_name: str = "Student"
+    infer_output_key: Literal["features", "logits", "backbone"] | None = None
+    infer_add_softmax: bool = True
+    is_rec: bool | None = None
+
+    @property
+    def members(self) -> dict[str, ArchSection]:
+        """The models by name."""
+        return {name: arch for one in self.models for name, arch in one.items()}
+
+    @model_validator(mode="after")
+    def _fits(self) -> DistillationSection:
+        names = list(self.members)
+        if len(names) != len(self.models) or any(len(one) != 1 for one in self.models):
+            raise PydanticCustomError("models", "write each model as '- Name:' with its own name")
+        if self.infer_model_name not in names:
+            raise PydanticCustomError(
+                "models",
+                "infer_model_name '{chosen}' is none of the models: {names}",
+                {"chosen": self.infer_model_name, "names": ", ".join(names)},
+            )
+        for key in ("freeze_params_list", "pretrained_list"):
+            given = getattr(self, key)
+            if given is not None and len(given) != len(names):
+                raise PydanticCustomError(
+                    "models",
+                    "{key} needs one entry for each of the {number} models",
+                    {"key": key, "number": len(names)},
+                )
+        return self
+
+
+def _arch_kind(value: Any) -> str:
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return "several" if name == "DistillationModel" else "one"
+
+
+AnyArch = Annotated[
+    Annotated[ArchSection, Tag("one")] | Annotated[DistillationSection, Tag("several")],
+    Discriminator(_arch_kind),
+]
 
 
 class LossSection(Frame):
@@ -179,7 +230,7 @@ class RunConfig(Frame):
     """A whole run."""
 
     Global: GlobalSection
-    Arch: ArchSection
+    Arch: AnyArch
     AMP: AmpSection = AmpSection(use_amp=False)
     EMA: EmaSection | None = None
     Loss: LossSection | None = None

@@ -21,6 +21,7 @@ def embed(
     device: torch.device | str = "cpu",
     feature_from: Literal["features", "backbone"] = "features",
     channels_last: bool = True,
+    mirrored: bool = False,
     advance: Callable[[int], None] = lambda images: None,
 ) -> EmbeddingTable:
     """Compute the embedding of every image the batches hold, in the order of the data set.
@@ -35,6 +36,7 @@ def embed(
         device: Where the model is.
         feature_from: Which output is the embedding.
         channels_last: Memory layout the images are given.
+        mirrored: Add to each embedding that of the image mirrored left to right.
         advance: Called with the number of images done since the last call.
 
     Raises:
@@ -48,7 +50,10 @@ def embed(
             images = batch.images.to(device, non_blocking=True)
             if channels_last:
                 images = images.contiguous(memory_format=torch.channels_last)
-            rows.append(model(images)[feature_from].flatten(1).float().cpu())
+            found = model(images)[feature_from].flatten(1).float()
+            if mirrored:
+                found = found + model(images.flip(3))[feature_from].flatten(1).float()
+            rows.append(found.cpu())
             indices.append(batch.indices)
             advance(len(batch.indices))
     order = torch.cat(indices)

@@ -141,6 +141,11 @@ WORDS: dict[str, dict[str, Row]] = {
         "Market1501": Row("", _TRANSFORM_OPS),
         "DukeMTMC": Row("", _TRANSFORM_OPS),
         "MSMT17": Row("", _TRANSFORM_OPS),
+        "FiveValidationDataset": Row(
+            "FacePairs",
+            {"val_data_path": "root"},
+            ignored={"concat_mem_file_name": "the five sets are read where they are"},
+        ),
         "AdaFaceDataset": Row(
             "FaceList",
             {"root_dir": "image_root", "label_path": "label_file", "transform": "transforms"},

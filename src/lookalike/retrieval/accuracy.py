@@ -34,7 +34,3 @@ class TopKAccuracy:
         deepest = min(max(self.ks), logits.shape[1])
         hits = logits.topk(deepest, dim=1).indices == labels
         return {f"top{k}": hits[:, : min(k, deepest)].any(dim=1).float().mean() for k in self.ks}
-
-    def means(self, logits: Tensor, labels: Tensor) -> dict[str, float]:
-        """Return plain numbers over a whole set."""
-        return {name: float(value) for name, value in self(logits, labels).items()}

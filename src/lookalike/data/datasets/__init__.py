@@ -1,5 +1,6 @@
 """Readers: a folder and a list in some layout become an :class:`ImageDataset`."""
 
+from lookalike.data.datasets.face_pairs import FACE_SETS, FacePairs
 from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.datasets.label_file import label_file
 from lookalike.data.datasets.lists import comp_cars, face_list, icartoon, image_folder, logo
@@ -8,6 +9,8 @@ from lookalike.data.datasets.table import table
 from lookalike.data.datasets.veri_wild import veri_wild
 
 __all__ = [
+    "FACE_SETS",
+    "FacePairs",
     "ImageDataset",
     "comp_cars",
     "duke_mtmc",

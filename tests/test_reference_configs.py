@@ -1,0 +1,46 @@
+"""Every reference YAML, unchanged: checks, trains, evaluates, saves, resumes, exports."""
+
+import json
+
+import pytest
+from conftest import SHARED
+from reference_data import overrides
+from ruamel.yaml import YAML
+
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.assembly.report import check_report
+from lookalike.cli.evaluate import run_evaluation
+from lookalike.cli.train import run_training
+
+FOLDER = SHARED / "configs"
+CONFIGS = sorted(FOLDER.rglob("*.yaml"))
+ALLOWED = {"allow_import": (), "allow_missing": (), "strict_device": False}
+
+pytestmark = pytest.mark.skipif(not CONFIGS, reason="the reference's YAMLs are not here")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_a_reference_yaml_runs_unchanged(path, tmp_path):
+    config = YAML(typ="safe").load(path.read_text())
+    options = overrides(config, tmp_path)
+    output = tmp_path / "output"
+    facts = check_report(build_job(load_run(path, options))).facts
+    assert facts["data"]["Train"]["images"] > 0
+
+    run_training(str(path), options, resume=False, **ALLOWED)
+    manifest = json.loads((output / "latest" / "manifest.json").read_text())
+    assert manifest["iteration"] == 2
+    assert {folder.name for folder in output.iterdir() if folder.is_dir()} >= {"latest", "epoch_1"}
+
+    more = [text for text in options if not text.startswith("Global.epochs=")]
+    run_training(str(path), [*more, "Global.epochs=2"], resume=True, **ALLOWED)
+    assert json.loads((output / "latest" / "manifest.json").read_text())["iteration"] == 4
+
+    best = [text for text in options if not text.startswith("Global.pretrained_model=")]
+    best.append(f"Global.pretrained_model={output / 'latest'}")
+    file = tmp_path / "metrics.json"
+    run_evaluation(str(path), best, json_file=str(file), tables=None, **ALLOWED)
+    measured = json.loads(file.read_text())
+    first = next(iter(measured))
+    assert 0.0 <= measured[first] <= 1.0
