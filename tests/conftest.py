@@ -144,6 +144,18 @@ def tiny(tmp_path):
     return tmp_path
 
 
+def trainer_of(tiny, *overrides):
+    """Build the training loop of the tiny run, in this process."""
+    from lookalike.assembly.job import build_job
+    from lookalike.assembly.load import load_run
+    from lookalike.assembly.training import make_trainer
+    from lookalike.training import RunLog
+
+    job = build_job(load_run(tiny / "run.yaml", overrides))
+    log = RunLog(job.folder, "train", quiet=True)
+    return make_trainer(job, log)
+
+
 @pytest.fixture
 def lookalike():
     """Run the command line in a process of its own; returns the finished process."""

@@ -48,15 +48,14 @@ def lists(root, name, split, labels):
 
 
 def comp_cars(root, name, split, labels):
-    images, boxes = root / "image", root / "label"
-    paths = lists(root, "ImageNetDataset", split, labels)
-    (root / "images").rename(images)
+    images, boxes, file = root / "image", root / "label", root / f"{split}.txt"
+    listed(images, file, LINES["ImageNetDataset"], labels=labels, per_label=4)
     for label in labels:
         for number in range(4):
-            file = boxes / f"{label:03d}" / f"{number}.txt"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("-1\n1\n5 5 70 60\n")
-    return {**paths, "image_root": images, "label_root": boxes}
+            box = boxes / f"{label:03d}" / f"{number}.txt"
+            box.parent.mkdir(parents=True, exist_ok=True)
+            box.write_text("-1\n1\n5 5 70 60\n")
+    return {"image_root": images, "cls_label_path": file, "label_root": boxes}
 
 
 def market(root, name, split, labels):

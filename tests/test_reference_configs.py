@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from conftest import SHARED
 from reference_data import overrides
 from ruamel.yaml import YAML
@@ -11,11 +12,16 @@ from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.report import check_report
 from lookalike.cli.evaluate import run_evaluation
+from lookalike.cli.export import run_export
 from lookalike.cli.train import run_training
+from lookalike.inference.export import run_onnx, run_program
 
 FOLDER = SHARED / "configs"
 CONFIGS = sorted(FOLDER.rglob("*.yaml"))
 ALLOWED = {"allow_import": (), "allow_missing": (), "strict_device": False}
+
+# one folder for each family of backbones; writing ONNX takes ten seconds
+ONNX = ("DeepHash", "GeneralRecognitionV2", "Products", "metric_learning", "quick_start")
 
 pytestmark = pytest.mark.skipif(not CONFIGS, reason="the reference's YAMLs are not here")
 
@@ -23,6 +29,7 @@ pytestmark = pytest.mark.skipif(not CONFIGS, reason="the reference's YAMLs are n
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_a_reference_yaml_runs_unchanged(path, tmp_path):
     config = YAML(typ="safe").load(path.read_text())
+    onnx = path.parent.name in ONNX
     options = overrides(config, tmp_path)
     output = tmp_path / "output"
     facts = check_report(build_job(load_run(path, options))).facts
@@ -44,3 +51,13 @@ def test_a_reference_yaml_runs_unchanged(path, tmp_path):
     measured = json.loads(file.read_text())
     first = next(iter(measured))
     assert 0.0 <= measured[first] <= 1.0
+
+    run_export(str(path), best, onnx=onnx, images=16, allow_import=(), allow_missing=())
+    folder = tmp_path / "inference"
+    card = json.loads((folder / "card.json").read_text())
+    images = torch.rand(3, *card["input"]["shape"][1:])
+    output = run_program(folder / "model.pt2")(images)
+    assert output.shape == (3, card["output"]["size"])
+    if onnx:
+        again = run_onnx(folder / "model.onnx")(images)
+        torch.testing.assert_close(output, again, rtol=1e-3, atol=1e-4)

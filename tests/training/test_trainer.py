@@ -5,18 +5,13 @@ import signal
 
 import pytest
 import torch
+from conftest import trainer_of
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError, DivergedError, Interrupted
 from lookalike.training import RunLog, load_checkpoint
-
-
-def trainer_of(tiny, *overrides):
-    job = build_job(load_run(tiny / "run.yaml", overrides))
-    log = RunLog(job.folder, "train", quiet=True)
-    return make_trainer(job, log)
 
 
 def records(folder, kind):

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from test_trainer import losses, trainer_of
+from conftest import trainer_of
+from test_trainer import losses
 from torch import nn
 
 from lookalike import build

@@ -75,6 +75,7 @@ def build_job(
     training: bool = True,
     strict_device: bool = False,
     need_weights: bool = True,
+    need_evaluation: bool = True,
     allow_missing: Sequence[str] = (),
 ) -> Job:
     """Build the model and the data of a run, and check that they fit each other.
@@ -84,6 +85,7 @@ def build_job(
         training: Build the training data too.
         strict_device: Refuse to fall back to the CPU.
         need_weights: Refuse to build a model whose pretrained weights are not there.
+        need_evaluation: Refuse a run that is only evaluated and says nothing of the data for it.
         allow_missing: Patterns of tensors that ``Global.pretrained_model`` may lack, or have
             beside the model's.
 
@@ -91,7 +93,10 @@ def build_job(
         LookalikeError: Whatever does not fit, before the first image is decoded.
     """
     with locating(run):
-        return _build_job(run, training, strict_device, need_weights, allow_missing)
+        job = _build_job(run, training, strict_device, need_weights, allow_missing)
+        if need_evaluation or run.config.DataLoader.Eval is not None:
+            _add_evaluation(job, training)
+        return job
 
 
 def _build_job(
@@ -118,13 +123,15 @@ def _build_job(
     _load_weights(run, built, training, allow_missing, notes)
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     job = Job(run, built, device, notes=notes)
-    workers = worker_limit(notes)
     if training:
         assert config.DataLoader.Train is not None
-        _add_training_data(job, config.DataLoader.Train, workers)
-    if not training or config.Global.eval_during_train:
-        job.evaluation = build_evaluation(run, num_workers=workers)
+        _add_training_data(job, config.DataLoader.Train, worker_limit(notes))
     return job
+
+
+def _add_evaluation(job: Job, training: bool) -> None:
+    if not training or job.run.config.Global.eval_during_train:
+        job.evaluation = build_evaluation(job.run, num_workers=worker_limit(job.notes))
 
 
 def _load_weights(

@@ -38,7 +38,11 @@ class Run:
 
 
 def load_run(
-    path: str | Path, overrides: Sequence[str] = (), *, allow_import: Sequence[str] = ()
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    allow_import: Sequence[str] = (),
+    training: bool = True,
 ) -> Run:
     """Read a YAML file and check every name and argument in it.
 
@@ -46,19 +50,26 @@ def load_run(
         path: The file.
         overrides: Texts such as ``Global.epochs=3``.
         allow_import: Modules that components may be imported from.
+        training: False leaves the sections that only training reads unread.
 
     Raises:
         ConfigError: With all mistakes, each at its line.
     """
-    return check_document(read_yaml(path), overrides, allow_import=allow_import)
+    return check_document(read_yaml(path), overrides, allow_import=allow_import, training=training)
 
 
 def check_document(
-    document: Document, overrides: Sequence[str] = (), *, allow_import: Sequence[str] = ()
+    document: Document,
+    overrides: Sequence[str] = (),
+    *,
+    allow_import: Sequence[str] = (),
+    training: bool = True,
 ) -> Run:
     """Check a document that has been read."""
     problems = apply_overrides(document, overrides, knows=allowed_keys)
     data, notes = drop_irrelevant(document.data)
+    if not training:
+        data = _without_training(data)
     cleaned = replace(document, data=data)
     config, more = check_frame(cleaned)
     problems += more
@@ -71,6 +82,13 @@ def check_document(
     if problems or config is None:
         raise ConfigError(_once(problems))
     return Run(config, document, notes, tuple(allow_import))
+
+
+def _without_training(data: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in data.items() if key not in ("Loss", "Optimizer")}
+    if isinstance(loaders := kept.get("DataLoader"), dict):
+        kept["DataLoader"] = {key: value for key, value in loaders.items() if key == "Eval"}
+    return kept
 
 
 @contextmanager

@@ -98,6 +98,32 @@ def evaluate(
         )
 
 
+@app.command(name="export")
+def export_model(
+    config: ConfigFile,
+    override: Overrides = None,
+    onnx: Annotated[bool, typer.Option(help="Write ONNX besides the torch.export file.")] = True,
+    images: Annotated[
+        int, typer.Option(min=2, help="Images of the evaluation to try the files on.")
+    ] = 64,
+    allow_import: AllowImport = None,
+    allow_missing: AllowMissing = None,
+    debug: Debug = False,
+) -> None:
+    """Write a trained model to files, compared with the model before they are kept."""
+    with guarded(debug):
+        from lookalike.cli.export import run_export
+
+        run_export(
+            config,
+            override or [],
+            onnx=onnx,
+            images=images,
+            allow_import=allow_import or [],
+            allow_missing=allow_missing or [],
+        )
+
+
 @app.command()
 def check(
     config: ConfigFile,

@@ -1,0 +1,247 @@
+"""A run's trained model to files, compared with the model on real images before they are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lookalike.assembly.facts import versions
+from lookalike.assembly.job import Job
+from lookalike.data import ImageDataset
+from lookalike.errors import LookalikeError, writing
+from lookalike.geometry import unit
+from lookalike.inference.export import (
+    ONNX,
+    PROGRAM,
+    ExportedModel,
+    Runner,
+    run_onnx,
+    run_program,
+    write_onnx,
+    write_program,
+)
+from lookalike.models.distillation_model import chosen_model
+from lookalike.models.evaluating import evaluating
+from lookalike.retrieval import nearest_neighbours
+
+LARGEST_DRIFT = 1e-4
+# two neighbours whose cosines differ by less are as near as each other
+ROUNDING = 1e-5
+BATCH_SIZES = (1, 2, 7)
+
+
+class ExportError(LookalikeError):
+    """An exported file that does not compute what the trained model computes."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an exported file compares with the trained model.
+
+    Attributes:
+        drift: Largest ``1 - cosine`` of the two outputs of an image.
+        recall1: Share of the sample whose nearest other image has its label: of the model, and of
+            the file.
+        images: How many were compared.
+    """
+
+    drift: float
+    recall1: tuple[float, float]
+    images: int
+
+
+def export(
+    job: Job, *, onnx: bool = True, images: int = 64, advance: Callable[[str], None]
+) -> dict[str, Any]:
+    """Write the model into ``Global.save_inference_dir`` and return its card.
+
+    Args:
+        job: Built without training data.
+        onnx: Write ONNX besides the torch.export archive.
+        images: How many images of the evaluation the files are tried on; without an evaluation
+            they are tried on noise, and the card says so.
+        advance: Told what is done next.
+
+    Raises:
+        ExportError: If a file differs from the model; then nothing is left behind.
+    """
+    settings = job.run.config.Global
+    folder = Path(settings.save_inference_dir)
+    model, exported = chosen_model(job.model).cpu(), _exported(job)
+    advance("reading images to compare with")
+    sample, labels = _sample(job, images)
+    with evaluating(model):
+        expected = _in_batches(lambda batch: exported_output(job, model, batch), sample)
+    card = _card(job, exported, expected.shape[1])
+    staging = folder.with_name(f".{folder.name}.writing")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        parity = {}
+        for name, write, load in _formats(exported, settings.image_shape, card, onnx):
+            advance(f"writing {name}")
+            with writing(staging / name):
+                write(staging / name)
+            advance(f"comparing {name} with the model")
+            parity[name] = _compare(name, load(staging / name), sample, expected, labels)
+        card["parity"] = parity
+        card["files"] = {path.name: _sha256(path) for path in sorted(staging.iterdir())}
+        text = json.dumps(card, indent=1, default=vars) + "\n"
+        (staging / "card.json").write_text(text, encoding="utf-8")
+        with writing(folder / "card.json"):
+            for path in sorted(staging.iterdir(), key=lambda path: path.name == "card.json"):
+                path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return card
+
+
+def exported_output(job: Job, model: torch.nn.Module, images: Tensor) -> Tensor:
+    """Return the trained model's own output that the file is to give."""
+    output: Tensor = model(images)[_key(job)].flatten(1)
+    return output.softmax(dim=1) if _softmax(job) else output
+
+
+def _key(job: Job) -> str:
+    return job.run.config.Arch.infer_output_key or "features"
+
+
+def _softmax(job: Job) -> bool:
+    """Take the softmax of logits by default; of anything else only if the YAML says so."""
+    arch = job.run.config.Arch
+    said = "infer_add_softmax" in arch.model_fields_set
+    return arch.infer_add_softmax and (said or _key(job) == "logits")
+
+
+def _exported(job: Job) -> ExportedModel:
+    return ExportedModel(chosen_model(job.model), _key(job), softmax=_softmax(job))
+
+
+def _formats(
+    exported: ExportedModel, shape: list[int], card: Mapping[str, Any], onnx: bool
+) -> list[tuple[str, Callable[[Path], None], Callable[[Path], Runner]]]:
+    formats: list[tuple[str, Callable[[Path], None], Callable[[Path], Runner]]] = [
+        (PROGRAM, lambda path: write_program(exported, shape, path), run_program)
+    ]
+    if onnx:
+        facts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in card.items()}
+        formats.append((ONNX, lambda path: write_onnx(exported, shape, path, facts), run_onnx))
+    return formats
+
+
+def _sample(job: Job, images: int) -> tuple[Tensor, Tensor]:
+    """Return images ``[N, 3, H, W]`` of the evaluation and their labels ``[N]``."""
+    if job.evaluation is None:
+        shape = job.run.config.Global.image_shape
+        noise = torch.randn(images, *shape, generator=torch.Generator().manual_seed(0))
+        return noise, torch.arange(images)
+    query, gallery = job.evaluation.query.dataset, job.evaluation.gallery.dataset
+    chosen = [(query, i) for i in _spread(query, images // 2 if gallery is not query else images)]
+    if gallery is not query:
+        wanted = {query.labels[i] for _, i in chosen}
+        related = [i for i, label in enumerate(gallery.labels) if label in wanted]
+        rest = related[: images - len(chosen)] or _spread(gallery, images - len(chosen))
+        chosen += [(gallery, i) for i in rest]
+    samples = [dataset[i] for dataset, i in chosen]
+    return torch.stack([s.image for s in samples]), torch.tensor([s.label for s in samples])
+
+
+def _spread(dataset: ImageDataset, count: int) -> list[int]:
+    """Return images of as many labels as there is room for in pairs."""
+    by_label: dict[int, list[int]] = {}
+    for index, label in enumerate(dataset.labels):
+        if len(by_label.setdefault(label, [])) < 2:
+            by_label[label].append(index)
+    pairs = sorted(by_label.values(), key=len, reverse=True)
+    return [index for pair in pairs for index in pair][:count]
+
+
+def _in_batches(run: Runner, images: Tensor, sizes: tuple[int, ...] = BATCH_SIZES) -> Tensor:
+    """Run images in batches whose sizes go round, so that each size is tried."""
+    rows, start, turn = [], 0, 0
+    while start < len(images):
+        size = sizes[turn % len(sizes)]
+        rows.append(run(images[start : start + size]))
+        start, turn = start + size, turn + 1
+    return torch.cat(rows).float()
+
+
+def _compare(name: str, run: Runner, images: Tensor, expected: Tensor, labels: Tensor) -> Parity:
+    found = _in_batches(run, images)
+    drift = float((1.0 - (unit(found) * unit(expected)).sum(dim=1)).max())
+    nearest = _nearest(unit(expected)), _nearest(unit(found))
+    recall = _recall1(nearest[0], labels), _recall1(_settled(*nearest, unit(expected)), labels)
+    if not drift < LARGEST_DRIFT or recall[0] != recall[1]:
+        raise ExportError(
+            f"{name} does not compute what the trained model computes: 1 - cosine is up to "
+            f"{drift:.2g} ({LARGEST_DRIFT:g} is allowed), Recall@1 on {len(images)} images is "
+            f"{recall[1]:.4f} instead of {recall[0]:.4f}. Nothing was written."
+        )
+    return Parity(drift, recall, len(images))
+
+
+def _nearest(vectors: Tensor) -> Tensor:
+    """Return the nearest other image of each, ``[N]``."""
+    _, rows = nearest_neighbours(vectors, vectors, 1, exclude=torch.arange(len(vectors)))
+    return rows[:, 0]
+
+
+def _settled(expected: Tensor, found: Tensor, vectors: Tensor) -> Tensor:
+    """Return the nearest ones found, but the expected one where both are as near up to rounding."""
+    similarity = [(vectors * vectors[nearest]).sum(dim=1) for nearest in (expected, found)]
+    return torch.where(similarity[0] - similarity[1] < ROUNDING, expected, found)
+
+
+def _recall1(nearest: Tensor, labels: Tensor) -> float:
+    return float((labels[nearest] == labels).double().mean())
+
+
+def _card(job: Job, exported: ExportedModel, size: int) -> dict[str, Any]:
+    config = job.run.config
+    evaluation = job.evaluation
+    return {
+        "format": 1,
+        "versions": versions(),
+        "config": job.run.document.file,
+        "config_sha256": hashlib.sha256(job.run.document.text.encode()).hexdigest(),
+        "overrides": list(job.run.document.overrides.values()),
+        "weights": str(config.Global.checkpoints or config.Global.pretrained_model or ""),
+        "input": {
+            "name": "images",
+            "shape": ["batch", *config.Global.image_shape],
+            "colours": "RGB",
+            "dtype": "float32",
+        },
+        "preprocessing": _preprocessing(job),
+        "output": {"key": exported.key, "size": size, "softmax": exported.softmax},
+        "compare": {
+            "normalize": config.Global.feature_normalize,
+            "binarize": config.Global.feature_binarize,
+        },
+        "labels": None if evaluation is None else evaluation.query.dataset.source,
+        "compared_on": "noise" if evaluation is None else "images of DataLoader.Eval",
+    }
+
+
+def _preprocessing(job: Job) -> list[Any]:
+    """Return the evaluation's transforms as the YAML has them: resize rule, mean, std."""
+    section = job.run.config.DataLoader.Eval
+    if section is None:
+        return []
+    split = section.single or section.Query
+    assert split is not None
+    args = split.dataset.args
+    listed: list[Any] = args.get("transform_ops") or args.get("transforms") or []
+    return listed
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

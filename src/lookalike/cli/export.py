@@ -1,0 +1,36 @@
+"""``lookalike export``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lookalike.assembly.export import export
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.training import RunLog
+
+
+def run_export(
+    config: str,
+    overrides: Sequence[str],
+    *,
+    onnx: bool,
+    images: int,
+    allow_import: Sequence[str],
+    allow_missing: Sequence[str],
+) -> None:
+    """Write a trained model to files that run without this package."""
+    run = load_run(config, overrides, allow_import=allow_import, training=False)
+    job = build_job(run, training=False, need_evaluation=False, allow_missing=allow_missing)
+    log = RunLog(job.folder, "export")
+    for note in job.notes:
+        log.line(f"note: {note}")
+    card = export(job, onnx=onnx, images=images, advance=lambda what: log.line(f"{what} ..."))
+    for name, parity in card["parity"].items():
+        log.line(
+            f"{name}: 1 - cosine to the trained model is at most {parity.drift:.2g} on "
+            f"{parity.images} {card['compared_on']}; Recall@1 among them is "
+            f"{parity.recall1[0]:.4f} for both"
+        )
+    folder = run.config.Global.save_inference_dir
+    log.line(f"Wrote {', '.join(card['files'])} and card.json to {folder}")

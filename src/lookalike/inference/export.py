@@ -1,0 +1,137 @@
+"""A trained model to files that run without this package: torch.export and ONNX."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lookalike.errors import SetupError
+from lookalike.models.backbones.pp_lcnet_v2 import fuse_branches
+
+PROGRAM, ONNX = "model.pt2", "model.onnx"
+# beyond this an ONNX file cannot hold its weights itself
+_LARGEST_FILE = 1_500_000_000
+
+Runner = Callable[[Tensor], Tensor]
+
+
+class ExportedModel(nn.Module):
+    """Images to one output of a model, as it is written to a file.
+
+    Parallel branches are fused; a head that the output does not need is left out.
+
+    Args:
+        model: Returns a mapping; copied.
+        key: Which of its outputs.
+        softmax: Take the softmax of it.
+
+    Shape:
+        - images: ``[B, 3, H, W]``; output: ``[B, D]``.
+    """
+
+    def __init__(self, model: nn.Module, key: str = "features", *, softmax: bool = False) -> None:
+        super().__init__()
+        self.model = fuse_branches(model)
+        if key != "logits" and getattr(self.model, "head", None) is not None:
+            self.model.head = None  # type: ignore[assignment]
+        self.key, self.softmax = key, softmax
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        output: Tensor = self.model(images)[self.key].flatten(1)
+        return output.softmax(dim=1) if self.softmax else output
+
+
+def write_program(model: ExportedModel, image_shape: Sequence[int], path: Path) -> None:
+    """Write a torch.export archive; the batch may have any size."""
+    with _quiet():
+        torch.export.save(_program(model, image_shape), path)
+
+
+def write_onnx(
+    model: ExportedModel, image_shape: Sequence[int], path: Path, facts: Mapping[str, str]
+) -> None:
+    """Write an ONNX file with ``facts`` in its metadata; the batch may have any size.
+
+    Raises:
+        SetupError: If the packages of the extra ``onnx`` are missing.
+    """
+    _need_onnx()
+    with _quiet():
+        written = torch.onnx.export(_program(model, image_shape), dynamo=True, optimize=True)
+    assert written is not None
+    written.model.metadata_props.update(facts)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    written.save(str(path), external_data=size > _LARGEST_FILE)
+
+
+def run_program(path: Path) -> Runner:
+    """Return what runs a torch.export archive."""
+    with _quiet():
+        module = torch.export.load(path).module()
+
+    def run(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            output: Tensor = module(images)
+            return output
+
+    return run
+
+
+def run_onnx(path: Path) -> Runner:
+    """Return what runs an ONNX file, on the CPU.
+
+    Raises:
+        SetupError: If the packages of the extra ``onnx`` are missing.
+    """
+    _need_onnx()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> Tensor:
+        (output,) = session.run(None, {"images": images.contiguous().numpy()})
+        return torch.from_numpy(output)
+
+    return run
+
+
+def _program(model: ExportedModel, image_shape: Sequence[int]) -> torch.export.ExportedProgram:
+    # a batch of one would be taken for a constant
+    example = torch.zeros(2, *image_shape)
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    with torch.no_grad():
+        return torch.export.export(model, (example,), dynamic_shapes={"images": {0: batch}})
+
+
+def _need_onnx() -> None:
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise SetupError(
+            "ONNX needs more packages: pip install 'lookalike[onnx]'; or export with --no-onnx."
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' own progress and advice to developers off the terminal."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

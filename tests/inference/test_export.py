@@ -1,0 +1,103 @@
+"""Exported files compute what the model computes, or are not written."""
+
+import hashlib
+import json
+
+import onnx
+import pytest
+import torch
+from conftest import trainer_of
+
+from lookalike.assembly import export as assembly_export
+from lookalike.assembly.export import ExportError, export
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
+
+
+def job_of(tiny, *overrides):
+    options = [f"Global.save_inference_dir={tiny}/inference", *overrides]
+    run = load_run(tiny / "run.yaml", options, training=False)
+    return build_job(run, training=False, need_evaluation=False)
+
+
+def exported(tiny, *overrides, **kwargs):
+    return export(job_of(tiny, *overrides), images=12, advance=lambda what: None, **kwargs)
+
+
+def test_the_files_compute_what_the_trained_model_computes(tiny):
+    trainer_of(tiny, "Global.epochs=1").run()
+    trained = f"Global.pretrained_model={tiny}/output/latest"
+    card = exported(tiny, trained)
+    job = job_of(tiny, trained)
+    images = torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        expected = job.model.eval()(images)["features"]
+    for run in (run_program(tiny / "inference" / PROGRAM), run_onnx(tiny / "inference" / ONNX)):
+        for size in (1, 2, 5):
+            torch.testing.assert_close(run(images[:size]), expected[:size], rtol=1e-3, atol=1e-5)
+    assert card["output"] == {"key": "features", "size": expected.shape[1], "softmax": False}
+    for name, digest in card["files"].items():
+        assert hashlib.sha256((tiny / "inference" / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_card_is_the_contract(tiny):
+    exported(tiny)
+    card = json.loads((tiny / "inference" / "card.json").read_text())
+    assert card["input"]["shape"] == ["batch", 3, 32, 32]
+    assert card["preprocessing"][0] == {"ResizeImage": {"size": 32}}
+    assert card["compare"] == {"normalize": True, "binarize": None}
+    assert card["parity"][ONNX]["drift"] < 1e-4
+    assert card["labels"].endswith("train.txt")
+    model = onnx.load(tiny / "inference" / ONNX)
+    inside = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(inside["compare"]) == card["compare"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+
+
+def test_logits_and_their_softmax(tiny):
+    logits = "Arch.infer_output_key=logits"
+    card = exported(tiny, logits, "Arch.infer_add_softmax=True", onnx=False)
+    assert card["output"] == {"key": "logits", "size": 6, "softmax": True}
+    probabilities = run_program(tiny / "inference" / PROGRAM)(torch.rand(2, 3, 32, 32))
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(2))
+    card = exported(tiny, logits, "Arch.infer_add_softmax='false'", onnx=False)
+    assert not card["output"]["softmax"]
+
+
+def test_a_file_that_differs_is_not_kept(tiny, monkeypatch):
+    exported(tiny, onnx=False)
+    before = {path.name: path.read_bytes() for path in (tiny / "inference").iterdir()}
+
+    def broken(path):
+        run = run_program(path)
+        return lambda images: run(images) + torch.tensor([1.0, *[0.0] * 15])
+
+    monkeypatch.setattr(assembly_export, "run_program", broken)
+    with pytest.raises(ExportError, match=r"does not compute what .* Nothing was written"):
+        exported(tiny, onnx=False)
+    assert {p.name: p.read_bytes() for p in (tiny / "inference").iterdir()} == before
+    assert not (tiny / ".inference.writing").exists()
+
+
+def test_without_an_evaluation_noise_is_compared_and_the_card_says_so(tiny):
+    config = (tiny / "run.yaml").read_text()
+    start, end = config.index("  Eval:\n    Query"), config.index("Metric:")
+    (tiny / "run.yaml").write_text(config[:start] + config[end:])
+    assert exported(tiny, onnx=False)["compared_on"] == "noise"
+
+
+def test_parallel_branches_are_fused(tiny):
+    arch = "Arch.Backbone={name: PPLCNetV2_base_ShiTu, num_features: 32}"
+    overrides = (
+        arch,
+        "Arch.BackboneStopLayer.name=flatten",
+        "Arch.Neck={name: BNNeck, num_features: 32}",
+        "Arch.Head={name: FC, embedding_size: 32, class_num: 6}",
+    )
+    exported(tiny, *overrides, onnx=False)
+    program = torch.export.load(tiny / "inference" / PROGRAM)
+    fused = sum("conv2d" in str(node.target) for node in program.graph.nodes)
+    job = job_of(tiny, *overrides)
+    separate = sum(isinstance(m, torch.nn.Conv2d) for m in job.model.modules())
+    assert fused < separate
