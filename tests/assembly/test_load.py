@@ -404,3 +404,16 @@ def test_a_file_is_read_from_disk(tmp_path):
     (tmp_path / "run.yaml").write_text(GOOD.replace("margin: 0.15", "margn: 0.15"))
     with pytest.raises(ConfigError, match=rf"{tmp_path}/run\.yaml:19:5 .*margn.*'margin'"):
         load_run(tmp_path / "run.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Global: {train_mode: fixmatch_ccssl}\nArch: {}\n", "semi-supervised"),
+        ("Global: {}\nArch: {}\nIndexProcess: {image_root: x}\n", "gallery2fc"),
+    ],
+)
+def test_a_yaml_of_another_program_is_refused_in_one_sentence(text, reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        check_document(read_yaml_text(text))
+    assert len(caught.value.problems) == 1

@@ -118,8 +118,8 @@ CATALOG: dict[str, dict[str, str]] = {
     "dataset": {
         "CompCars": "lookalike.data.datasets.lists:comp_cars",
         "DukeMTMC": "lookalike.data.datasets.person_reid:duke_mtmc",
-        "FacePairs": "lookalike.data.datasets.face_pairs:FacePairs",
         "FaceList": "lookalike.data.datasets.lists:face_list",
+        "FacePairs": "lookalike.data.datasets.face_pairs:FacePairs",
         "ICartoon": "lookalike.data.datasets.lists:icartoon",
         "ImageFolder": "lookalike.data.datasets.lists:image_folder",
         "LabelFile": "lookalike.data.datasets.label_file:label_file",

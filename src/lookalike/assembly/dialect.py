@@ -11,6 +11,7 @@ try:
         Translation,
         drop_ignored,
         drop_irrelevant,
+        other_program,
         stays_whole,
         stop_layer_candidates,
         their_names,
@@ -42,6 +43,10 @@ except ImportError:
         """Keep every key."""
         return data, []
 
+    def other_program(data: Mapping[str, Any]) -> str | None:
+        """Know no other program."""
+        return None
+
     def stays_whole(name: str, backbone: str) -> str:
         """Know no backbone that is not cut."""
         return ""
@@ -61,6 +66,7 @@ __all__ = [
     "Translation",
     "drop_ignored",
     "drop_irrelevant",
+    "other_program",
     "stays_whole",
     "stop_layer_candidates",
     "their_names",

@@ -22,12 +22,12 @@ from lookalike.assembly.parts import (
     make_dataset,
     make_sampler,
 )
+from lookalike.assembly.start_weights import start_weights
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset
-from lookalike.models.weights import load_state, read_weights
 from lookalike.retrieval import RetrievalResult
-from lookalike.training import RunLog, load_checkpoint
+from lookalike.training import RunLog
 
 
 @dataclass
@@ -120,7 +120,7 @@ def _build_job(
     )
     notes += built.notes
     notes += [f"Backbone weights: {part.weights}" for part in built.parts if part.weights]
-    _load_weights(run, built, training, allow_missing, notes)
+    start_weights(run, built, training=training, allow_missing=allow_missing, notes=notes)
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     job = Job(run, built, device, notes=notes)
     if training:
@@ -132,33 +132,6 @@ def _build_job(
 def _add_evaluation(job: Job, training: bool) -> None:
     if not training or job.run.config.Global.eval_during_train:
         job.evaluation = build_evaluation(job.run, num_workers=worker_limit(job.notes))
-
-
-def _load_weights(
-    run: Run, built: BuiltModels, training: bool, allow_missing: Sequence[str], notes: list[str]
-) -> None:
-    """Load ``Global.pretrained_model``; for an evaluation, ``Global.checkpoints`` too."""
-    settings = run.config.Global
-    source = settings.pretrained_model
-    if not training and settings.checkpoints is not None:
-        source = settings.checkpoints
-        state = load_checkpoint(source).model
-    elif isinstance(source, str):
-        state = read_weights(source)
-    else:
-        if not training and not any(part.weights for part in built.parts):
-            notes.append(
-                "the model has no trained weights: give Global.pretrained_model to measure any."
-            )
-        return
-    report = load_state(
-        built.model,
-        state,
-        source=str(source),
-        allow_missing=allow_missing,
-        allow_left_over=allow_missing,
-    )
-    notes.append(str(report))
 
 
 def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:

@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lookalike.assembly.dialect import drop_ignored, drop_irrelevant, translate_component
+from lookalike.assembly.dialect import (
+    drop_ignored,
+    drop_irrelevant,
+    other_program,
+    translate_component,
+)
 from lookalike.assembly.parts import TRANSFORM_WORDS, prepare_part, schedule_spec
 from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
@@ -66,6 +71,8 @@ def check_document(
     training: bool = True,
 ) -> Run:
     """Check a document that has been read."""
+    if refusal := other_program(document.data):
+        raise ConfigError([Problem("", refusal, where=document.file)])
     problems = apply_overrides(document, overrides, knows=allowed_keys)
     data, notes = drop_irrelevant(document.data)
     if not training:

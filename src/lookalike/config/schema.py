@@ -226,6 +226,19 @@ class EmaSection(Frame):
     decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9999
 
 
+class PruneSection(Frame):
+    """Filters taken out before training."""
+
+    name: Literal["fpgm", "l1_norm"] = "fpgm"
+    pruned_ratio: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class SlimSection(Frame):
+    """Smaller models."""
+
+    prune: PruneSection | None = None
+
+
 class RunConfig(Frame):
     """A whole run."""
 
@@ -233,6 +246,7 @@ class RunConfig(Frame):
     Arch: AnyArch
     AMP: AmpSection = AmpSection(use_amp=False)
     EMA: EmaSection | None = None
+    Slim: SlimSection = SlimSection()
     Loss: LossSection | None = None
     Optimizer: list[OptimizerSpec] = []
     DataLoader: DataLoaderSection = DataLoaderSection()

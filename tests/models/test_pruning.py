@@ -1,0 +1,66 @@
+"""Filters taken out: fewer parameters, the same embedding width, the least important first."""
+
+import pytest
+import torch
+from conftest import trainer_of
+from torch import nn
+
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.errors import ConfigError
+from lookalike.models.embedding_model import EmbeddingModel
+from lookalike.models.pruning import prune_filters
+from lookalike.training import load_checkpoint
+
+
+def small_model(neck=True):
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+    )  # fmt: skip
+    return EmbeddingModel(backbone, nn.Linear(8, 5) if neck else None)
+
+
+def test_the_smallest_filters_go_and_the_rest_computes_the_same():
+    torch.manual_seed(0)
+    model = small_model().eval()
+    with torch.no_grad():
+        dead = [1, 4]
+        model.backbone[0].weight[dead] = 0.0
+        model.backbone[3].weight[:2] = 0.0
+        model.backbone[3].bias[:2] = 0.0
+        model.backbone[1].bias.zero_()
+    images = torch.randn(2, 3, 12, 12)
+    before = model(images)["features"].detach()
+    prune_filters(model, ratio=0.25, criterion="l1_norm", image_shape=(3, 12, 12))
+    assert model.backbone[0].out_channels == model.backbone[3].out_channels == 6
+    torch.testing.assert_close(model(images)["features"], before)
+
+
+@pytest.mark.parametrize("criterion", ["fpgm", "l1_norm"])
+def test_the_embedding_keeps_its_width(criterion):
+    model = small_model()
+    before = sum(p.numel() for p in model.parameters())
+    left = prune_filters(model, ratio=0.5, criterion=criterion, image_shape=(3, 12, 12))
+    assert left < before
+    assert model(torch.randn(2, 3, 12, 12))["features"].shape == (2, 5)
+
+
+def test_an_embedding_that_would_shrink_is_refused():
+    with pytest.raises(ConfigError, match="would shrink the embedding from 8 to 4"):
+        prune_filters(small_model(neck=False), ratio=0.5, image_shape=(3, 12, 12))
+
+
+def test_a_pruned_run_resumes_and_is_evaluated(tiny):
+    slim = "+Slim={prune: {name: fpgm, pruned_ratio: 0.3}}"
+    first = trainer_of(tiny, slim)
+    first.epochs = 1
+    first.run()
+    second = trainer_of(tiny, slim)
+    second.restore(load_checkpoint(tiny / "output"))
+    second.run()
+    trained = f"Global.pretrained_model={tiny}/output/latest"
+    job = build_job(load_run(tiny / "run.yaml", [slim, trained]), training=False)
+    saved = load_checkpoint(tiny / "output").model
+    for name, value in job.model.state_dict().items():
+        assert torch.equal(value, saved[name]), name
