@@ -1,11 +1,14 @@
 """Schedules and optimisers against recorded curves and trajectories."""
 
+import re
+
 import pytest
 import torch
 from golden_cases import arrays, assert_near, cases, yaml_args
 from torch import nn
 
 from lookalike import build
+from lookalike.assembly.scopes import modules_in_scope
 from lookalike.errors import ConfigError
 from lookalike.types import ParamRule
 
@@ -87,25 +90,10 @@ def test_a_frozen_parameter_is_left_out():
     assert number == 3
 
 
-# rules by parameter name come with the compatibility of all YAMLs
-NOT_YET = ("one_dim", "no_decay", "no_weight_decay", "paramattr")
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        case
-        for case in cases("optimizer", components=OPTIMIZERS)
-        if not any(part in case.id for part in NOT_YET)
-    ],
-)
-def test_optimizer_matches_reference(case):
-    data = arrays(case)
-    steps = sorted({int(name[4:].split(".")[0]) for name in data if name.startswith("step")})
-    names = [name.removeprefix("init.") for name in data if name.startswith("init.")]
-    # any module whose parameters have these names
+def recorded_model(case, data):
+    """A module whose parameters have the recorded names, values and rules."""
     model = nn.Module()
-    for name in names:
+    for name in (key.removeprefix("init.") for key in data if key.startswith("init.")):
         parent = model
         *path, leaf = name.split(".")
         for part in path:
@@ -113,15 +101,47 @@ def test_optimizer_matches_reference(case):
                 parent.add_module(part, nn.Module())
             parent = getattr(parent, part)
         parent.register_parameter(leaf, nn.Parameter(torch.from_numpy(data[f"init.{name}"])))
-    spec = case["params"]["Optimizer"]
-    optimizer = build("optimizer", spec, model=model, epochs=2, steps_per_epoch=5)
+        if attr := case["params"].get("_param_attr", {}).get(name):
+            decay = re.fullmatch(r"L2Decay\((.*)\)", attr.get("regularizer", ""))
+            rule = ParamRule(attr.get("learning_rate", 1.0), float(decay[1]) if decay else None)
+            parent.param_rules = {**getattr(parent, "param_rules", {}), leaf: rule}
+    return model
+
+
+def follows_the_record(case, data, model, optimizers):
+    steps = sorted({int(name[4:].split(".")[0]) for name in data if name.startswith("step")})
     for step in steps:
         for name, parameter in model.named_parameters():
             parameter.grad = torch.from_numpy(data[f"step{step}.grad.{name}"].copy())
-        optimizer.step(step)
+        for optimizer in optimizers:
+            optimizer.step(step)
         for name, parameter in model.named_parameters():
             expected = data[f"step{step}.param.{name}"]
             assert_near(parameter, expected, case["tolerance"]["forward"], f"{step} {name}")
+
+
+@pytest.mark.parametrize("case", cases("optimizer", components=OPTIMIZERS))
+def test_optimizer_matches_reference(case):
+    data = arrays(case)
+    model = recorded_model(case, data)
+    spec = case["params"]["Optimizer"]
+    optimizer = build("optimizer", spec, model=model, epochs=2, steps_per_epoch=5)
+    follows_the_record(case, data, model, [optimizer])
+
+
+@pytest.mark.parametrize("case", cases("optimizer", components=["multiple"]))
+def test_several_optimizers_match_reference(case):
+    data = arrays(case)
+    model = recorded_model(case, data)
+    optimizers = []
+    for one in case["params"]["Optimizer"]:
+        ((name, args),) = one.items()
+        spec = {"name": name, **args}
+        modules = modules_in_scope(spec.pop("scope"), model, nn.Module())
+        parameters = [p for module in modules for p in module.parameters()]
+        timing = {"epochs": case["params"].get("_epochs", 2), "steps_per_epoch": 5}
+        optimizers.append(build("optimizer", spec, parameters=parameters, **timing))
+    follows_the_record(case, data, model, optimizers)
 
 
 def test_unknown_schedule_argument_names_the_nearest():
