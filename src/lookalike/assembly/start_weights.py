@@ -9,6 +9,7 @@ from torch import Tensor
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
 from lookalike.models.pruning import prune_filters
+from lookalike.models.quantization import quantize_for_training
 from lookalike.models.weights import load_state, read_weights
 from lookalike.training import load_checkpoint
 
@@ -16,10 +17,10 @@ from lookalike.training import load_checkpoint
 def start_weights(
     run: Run, built: BuiltModels, *, training: bool, allow_missing: Sequence[str], notes: list[str]
 ) -> None:
-    """Load the weights the run names and prune the model, in the order that fits the weights.
+    """Load the weights the run names, and prune or quantise, in the order that fits the weights.
 
-    Weights of a whole model are loaded and then pruned; weights that were saved by a pruned run
-    are loaded into the pruned model.
+    Weights of the whole model are loaded first; weights that were saved by such a run are loaded
+    into the changed model.
     """
     source, state = _named_weights(run, training)
     if state is None:
@@ -27,11 +28,11 @@ def start_weights(
             notes.append(
                 "the model has no trained weights: give Global.pretrained_model to measure any."
             )
-        _prune(run, built, notes)
+        _slim(run, built, notes)
         return
-    pruned_before = run.config.Slim.prune is not None and not _fits(built, state)
-    if pruned_before:
-        _prune(run, built, notes)
+    slim_before = not _fits(built, state)
+    if slim_before:
+        _slim(run, built, notes)
     report = load_state(
         built.model,
         state,
@@ -40,8 +41,8 @@ def start_weights(
         allow_left_over=allow_missing,
     )
     notes.append(str(report))
-    if not pruned_before:
-        _prune(run, built, notes)
+    if not slim_before:
+        _slim(run, built, notes)
 
 
 def _named_weights(run: Run, training: bool) -> tuple[str, dict[str, Tensor] | None]:
@@ -55,19 +56,24 @@ def _named_weights(run: Run, training: bool) -> tuple[str, dict[str, Tensor] | N
 
 
 def _fits(built: BuiltModels, state: Mapping[str, Tensor]) -> bool:
+    """Tell whether these are weights of the model as it is before ``Slim`` changes it."""
     own = {key: tensor.shape for key, tensor in built.model.state_dict().items()}
-    return all(state[key].shape == shape for key, shape in own.items() if key in state)
+    same_shapes = all(state[key].shape == own[key] for key in own if key in state)
+    return same_shapes and not any(".quantize_weight." in key for key in state)
 
 
-def _prune(run: Run, built: BuiltModels, notes: list[str]) -> None:
-    section = run.config.Slim.prune
-    for part in built.parts if section is not None else ():
-        assert section is not None
-        before = sum(parameter.numel() for parameter in part.model.parameters())
-        left = prune_filters(
-            part.model,
-            ratio=section.pruned_ratio,
-            criterion=section.name,
-            image_shape=run.config.Global.image_shape,
-        )
-        notes.append(f"Slim.prune: {before:,} parameters became {left:,}.")
+def _slim(run: Run, built: BuiltModels, notes: list[str]) -> None:
+    prune, quant = run.config.Slim.prune, run.config.Slim.quant
+    for part in built.parts:
+        if prune is not None:
+            before = sum(parameter.numel() for parameter in part.model.parameters())
+            left = prune_filters(
+                part.model,
+                ratio=prune.pruned_ratio,
+                criterion=prune.name,
+                image_shape=run.config.Global.image_shape,
+            )
+            notes.append(f"Slim.prune: {before:,} parameters became {left:,}.")
+        if quant is not None:
+            layers = quantize_for_training(part.model, clip=quant.name == "pact")
+            notes.append(f"Slim.quant: {layers} layers are rounded to 8 bits.")

@@ -233,10 +233,17 @@ class PruneSection(Frame):
     pruned_ratio: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
+class QuantSection(Frame):
+    """Training with the rounding of 8-bit integers."""
+
+    name: Literal["pact", "plain"] = "pact"
+
+
 class SlimSection(Frame):
     """Smaller models."""
 
     prune: PruneSection | None = None
+    quant: QuantSection | None = None
 
 
 class RunConfig(Frame):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lookalike.errors import SetupError
 from lookalike.models.backbones.pp_lcnet_v2 import fuse_branches
+from lookalike.models.quantization import fix_quantization
 
 PROGRAM, ONNX = "model.pt2", "model.onnx"
 # beyond this an ONNX file cannot hold its weights itself
@@ -39,6 +40,7 @@ class ExportedModel(nn.Module):
     def __init__(self, model: nn.Module, key: str = "features", *, softmax: bool = False) -> None:
         super().__init__()
         self.model = fuse_branches(model)
+        fix_quantization(self.model)
         if key != "logits" and getattr(self.model, "head", None) is not None:
             self.model.head = None  # type: ignore[assignment]
         self.key, self.softmax = key, softmax
