@@ -61,6 +61,27 @@ class Batch:
         """Move to page-locked memory; the data loader calls this when it feeds a GPU."""
         return Batch(self.images.pin_memory(), self.labels.pin_memory(), self.cameras, self.indices)
 
+    def rows(self, chosen: Tensor) -> Batch:
+        """Return the samples where ``chosen`` ``[B]`` is True."""
+        here = chosen.to(self.images.device)
+        return Batch(
+            self.images[here], self.labels[here], self.cameras[chosen], self.indices[chosen]
+        )
+
+
+@dataclass(frozen=True)
+class PairedBatch(Batch):
+    """A batch with a second one beside it, of another sampler."""
+
+    meta: Batch
+
+    def to(self, device: torch.device) -> PairedBatch:
+        """Copy both to a device."""
+        first = Batch.to(self, device)
+        return PairedBatch(
+            first.images, first.labels, first.cameras, first.indices, self.meta.to(device)
+        )
+
 
 @dataclass(frozen=True)
 class EmbeddingTable:

@@ -47,7 +47,7 @@ def test_the_average_is_the_recurrence_from_the_initial_weights():
     expected = model.linear.weight.detach().clone()
     update = update_of(model, average=0.75)
     for iteration in range(5):
-        update.gradients(batch(iteration))
+        update.gradients(batch(iteration), iteration)
         update.apply(iteration)
         expected = 0.75 * expected + 0.25 * model.linear.weight.detach()
     torch.testing.assert_close(update.averaged.module.linear.weight.detach(), expected)
@@ -57,7 +57,7 @@ def test_the_average_is_the_recurrence_from_the_initial_weights():
 def test_running_statistics_are_averaged_too():
     model = Plain(norm=True)
     update = update_of(model, average=0.5)
-    update.gradients(batch())
+    update.gradients(batch(), 0)
     update.apply(0)
     assert model.norm.running_mean.abs().sum() > 0
     averaged = update.averaged.module.norm.running_mean
@@ -71,7 +71,7 @@ def test_half_precision_steps_like_float32(dtype):
         torch.manual_seed(0)
         model = Plain()
         update = update_of(model, precision=Precision(CPU, enabled=enabled, dtype=dtype))
-        output, _ = update.gradients(batch())
+        output, _ = update.gradients(batch(), 0)
         assert output.dtype == (dtype if enabled else torch.float32)
         update.apply(0)
         assert model.linear.weight.dtype == torch.float32
@@ -84,7 +84,7 @@ def test_a_step_with_infinite_gradients_is_left_out_and_the_factor_falls():
     before = model.linear.weight.detach().clone()
     precision = Precision(CPU, enabled=True, dtype=torch.float16, scale_loss=2.0**40)
     update = update_of(model, precision=precision)
-    update.gradients(batch())
+    update.gradients(batch(), 0)
     update.apply(0)
     assert torch.equal(model.linear.weight, before)
     assert precision.scaler.get_scale() == 2.0**39
@@ -94,7 +94,7 @@ def test_a_fixed_factor_stays():
     precision = Precision(CPU, enabled=True, dtype=torch.float16, scale_loss=8.0, dynamic=False)
     update = update_of(Plain(), precision=precision)
     for iteration in range(3):
-        update.gradients(batch(iteration))
+        update.gradients(batch(iteration), iteration)
         update.apply(iteration)
     assert precision.scaler.get_scale() == pytest.approx(8.0, rel=1e-5)
 

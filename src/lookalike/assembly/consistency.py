@@ -7,7 +7,7 @@ from lookalike.assembly.parts import prepare_part
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import DistillationSection
 from lookalike.data import ImageDataset
-from lookalike.errors import ConfigError, DataError
+from lookalike.errors import ConfigError, DataError, Problem
 
 
 def check_sections(run: Run) -> None:
@@ -40,8 +40,37 @@ def check_sections(run: Run) -> None:
                     f"{spec.name} reads 'logits', but there is no Arch.Head to make them.",
                 )
             )
+    if run.config.Global.train_mode == "metabin":
+        missing += _missing_for_metabin(run)
     if missing:
         raise ConfigError(missing)
+
+
+def _missing_for_metabin(run: Run) -> list[Problem]:
+    """Say what the meta-learning of MetaBIN needs beyond ordinary training."""
+    config, needs = run.config, "Global.train_mode metabin needs"
+    loss = config.Loss
+    found = [
+        run.document.problem(("Loss", part), f"is missing; {needs} it.")
+        for part in ("Basic", "MetaTrain", "MetaTest")
+        if not getattr(loss, part, None)
+    ]
+    if config.DataLoader.Metalearning is None:
+        text = f"is missing; {needs} a second stream of batches, with images of several cameras."
+        found.append(run.document.problem(("DataLoader", "Metalearning"), text))
+    if len(config.Optimizer) != 3:
+        text = (
+            f"{needs} a list of three: of the weights, of the gates, and one that lends its "
+            f"learning rate; found {len(config.Optimizer)}."
+        )
+        found.append(run.document.problem(("Optimizer",), text))
+    backbone = getattr(config.Arch, "Backbone", None)
+    if backbone is None or "metabin" not in backbone.name.lower():
+        text = f"{needs} a backbone with gates: ResNet50_metabin."
+        found.append(run.document.problem(("Arch", "Backbone"), text))
+    if config.Global.update_freq != 1:
+        found.append(run.document.problem(("Global", "update_freq"), f"{needs} update_freq 1."))
+    return found
 
 
 def _not_of_several(spec: ComponentSpec, arch: DistillationSection) -> str:
@@ -61,6 +90,10 @@ def settings_without_effect(run: Run) -> list[str]:
         notes.append(
             f"Global.class_num ({config.Global.class_num}) decides nothing; the head's own "
             f"number of classes does ({in_head})."
+        )
+    if config.Global.train_mode == "metabin":
+        notes.append(
+            "train_mode metabin does not use Loss.Train; it uses Basic, MetaTrain, MetaTest."
         )
     if "AMP" in config.model_fields_set and "use_amp" not in config.AMP.model_fields_set:
         notes.append("AMP is on, because the section is there; AMP.use_amp: False switches it off.")

@@ -25,7 +25,7 @@ from lookalike.assembly.parts import (
 from lookalike.assembly.start_weights import start_weights
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
-from lookalike.data import EndlessBatches, ImageDataset
+from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
 
@@ -48,7 +48,7 @@ class Job:
     built: BuiltModels
     device: torch.device
     train: ImageDataset | None = None
-    batches: EndlessBatches | None = None
+    batches: EndlessBatches | PairedBatches | None = None
     evaluation: Evaluation | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -124,8 +124,7 @@ def _build_job(
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     job = Job(run, built, device, notes=notes)
     if training:
-        assert config.DataLoader.Train is not None
-        _add_training_data(job, config.DataLoader.Train, worker_limit(notes))
+        _add_training_data(job, worker_limit(notes))
     return job
 
 
@@ -145,14 +144,26 @@ def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:
     return arch.model_copy(update={"Backbone": backbone})
 
 
-def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int], int]) -> None:
-    run = job.run
+def _add_training_data(job: Job, workers: Callable[[int], int]) -> None:
+    loaders = job.run.config.DataLoader
+    assert loaders.Train is not None
+    job.train, job.batches = _stream(job, loaders.Train, workers)
+    check_sampler(job.run, job.train)
+    if job.run.config.Global.train_mode == "metabin":
+        assert loaders.Metalearning is not None
+        _, meta = _stream(job, loaders.Metalearning.Train, workers)
+        job.batches = PairedBatches(job.batches, meta)
+
+
+def _stream(
+    job: Job, section: SplitSection, workers: Callable[[int], int]
+) -> tuple[ImageDataset, EndlessBatches]:
+    run, seed = job.run, seed_of(job.run)
     dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
     for part in job.built.parts:
         num_classes = getattr(part.model.head, "num_classes", None)
         if num_classes is not None:
             dataset.check_labels(num_classes)
-    seed = seed_of(run)
     sampler = make_sampler(
         section.sampler,
         dataset.labels,
@@ -160,9 +171,7 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
         seed=seed,
         allow_import=run.allow_import,
     )
-    check_sampler(run, dataset)
-    job.train = dataset
-    job.batches = EndlessBatches(
+    batches = EndlessBatches(
         dataset,
         sampler,
         seed=seed,
@@ -170,6 +179,7 @@ def _add_training_data(job: Job, section: SplitSection, workers: Callable[[int],
         prefetch_factor=section.loader.prefetch_factor,
         pin_memory=job.device.type == "cuda",
     )
+    return dataset, batches
 
 
 def seed_of(run: Run) -> int:

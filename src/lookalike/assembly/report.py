@@ -59,7 +59,7 @@ def check_report(job: Job) -> CheckReport:
                 (opt.learning_rate(0), opt.learning_rate(trainer.epochs * steps - 1))
                 for opt in trainer.update.optimizers
             ],
-            "losses": list(trainer.update.loss.losses),  # type: ignore[arg-type]
+            "losses": trainer.update.loss_names,
         }
         facts["memory"] = _memory(job)
     facts["notes"] = job.notes

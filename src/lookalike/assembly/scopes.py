@@ -9,6 +9,14 @@ from torch import nn
 from lookalike.errors import ConfigError, nearest
 from lookalike.losses import WeightedSum
 
+_KINDS: dict[type[nn.Module], str] = {
+    nn.Conv2d: "conv",
+    nn.Linear: "fc",
+    nn.BatchNorm1d: "feat_bn",
+    nn.BatchNorm2d: "batch_norm",
+    nn.InstanceNorm2d: "instance_norm",
+}
+
 
 def modules_in_scope(scope: str, model: nn.Module, loss: nn.Module) -> list[nn.Module]:
     """Return the modules whose parameters a scope means.
@@ -63,4 +71,21 @@ def _matching(scope: str, model: nn.Module) -> list[nn.Module]:
         owns = any(True for _ in module.parameters(recurse=False))
         if owns and pattern.fullmatch(name):
             found.append(module)
+        elif owns and any(pattern.fullmatch(f"{name}.{kind}") for kind in _kinds(module)):
+            found.append(_own_parameters(module))
     return found
+
+
+def _kinds(module: nn.Module) -> list[str]:
+    """Return what the reference calls a layer of this kind: it names layers by what they are."""
+    named = [kind for layer, kind in _KINDS.items() if isinstance(module, layer)]
+    return [*named, *(name for name, _ in module.named_parameters(recurse=False) if name == "gate")]
+
+
+def _own_parameters(module: nn.Module) -> nn.Module:
+    """Return a module with this one's own parameters, without those of its children."""
+    own = nn.Module()
+    for name, parameter in module.named_parameters(recurse=False):
+        own.register_parameter(name, parameter)
+    own.param_rules = getattr(module, "param_rules", {})  # type: ignore[assignment]
+    return own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,10 @@ from lookalike.assembly.scopes import modules_in_scope
 from lookalike.config.schema import AmpSection
 from lookalike.data import ImageDataset
 from lookalike.errors import DataError
+from lookalike.losses import WeightedSum
+from lookalike.optim import ScheduledOptimizer
 from lookalike.training import RunLog, Trainer
+from lookalike.training.meta_bin import MetaBinUpdate
 from lookalike.training.precision import Precision
 from lookalike.training.update import Update
 
@@ -32,7 +35,7 @@ def make_trainer(job: Job, log: RunLog) -> Trainer:
 def _make_trainer(job: Job, log: RunLog) -> Trainer:
     run, settings = job.run, job.run.config.Global
     assert job.batches is not None and job.train is not None and run.config.Loss is not None
-    loss = make_loss(run.config.Loss.Train, run.allow_import).to(job.device)
+    losses = _losses(run, job.device)
     per_epoch = settings.iter_per_epoch or len(job.batches)
     accumulate = settings.update_freq if settings.update_freq <= per_epoch else 1
     per_epoch -= per_epoch % accumulate
@@ -44,23 +47,15 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     optimizers = [
         make_optimizer(
             spec,
-            modules_in_scope(spec.scope, job.model, loss),
+            modules_in_scope(spec.scope, job.model, losses["train"]),
             epochs=settings.epochs,
             steps_per_epoch=per_epoch // accumulate,
             allow_import=run.allow_import,
         )
         for spec in run.config.Optimizer
     ]
-    update = Update(
-        job.model,
-        loss,
-        optimizers,
-        precision=make_precision(run.config.AMP, job.device),
-        accumulate=accumulate,
-        average=None if run.config.EMA is None else run.config.EMA.decay,
-    )
     return Trainer(
-        update=update,
+        update=_update(job, losses, optimizers, accumulate),
         batches=job.batches,
         epochs=settings.epochs,
         iterations_per_epoch=per_epoch,
@@ -77,6 +72,47 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         save_every=settings.save_interval,
         facts=facts(seed_of(run), _splits(job)),
         names=job.train.paths,
+    )
+
+
+def _losses(run: Run, device: torch.device) -> dict[str, WeightedSum]:
+    """Return the loss, or the three that train_mode metabin has in its place."""
+    section = run.config.Loss
+    assert section is not None
+    specs = {"train": section.Train}
+    if run.config.Global.train_mode == "metabin":
+        specs |= {"basic": section.Basic, "meta_train": section.MetaTrain}
+        specs |= {"meta_test": section.MetaTest}
+    return {part: make_loss(own, run.allow_import).to(device) for part, own in specs.items()}
+
+
+def _update(
+    job: Job,
+    losses: dict[str, WeightedSum],
+    optimizers: Sequence[ScheduledOptimizer],
+    accumulate: int,
+) -> Update:
+    config = job.run.config
+    precision = make_precision(config.AMP, job.device)
+    average = None if config.EMA is None else config.EMA.decay
+    loss = losses.pop("train")
+    if not losses:
+        return Update(
+            job.model,
+            loss,
+            optimizers,
+            precision=precision,
+            accumulate=accumulate,
+            average=average,
+        )
+    return MetaBinUpdate(
+        job.model,
+        losses,
+        optimizers,
+        warmup=config.Global.warmup_iter,
+        seed=seed_of(job.run),
+        precision=precision,
+        average=average,
     )
 
 

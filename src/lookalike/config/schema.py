@@ -61,6 +61,8 @@ class GlobalSection(Frame):
     # how long
     epochs: PositiveInt = 1
     iter_per_epoch: PositiveInt | None = None
+    train_mode: Literal["metabin"] | None = None
+    warmup_iter: NonNegativeInt = 0
     update_freq: PositiveInt = 1
     # evaluation
     eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"
@@ -154,6 +156,10 @@ class LossSection(Frame):
 
     Train: Annotated[list[ComponentSpec], Field(min_length=1)]
     Eval: list[ComponentSpec] = []
+    # the three parts of train_mode metabin, in place of Train
+    Basic: list[ComponentSpec] = []
+    MetaTrain: list[ComponentSpec] = []
+    MetaTest: list[ComponentSpec] = []
 
 
 class MetricSection(Frame):
@@ -203,10 +209,17 @@ class EvalSection(Frame):
         return self
 
 
+class MetaSection(Frame):
+    """The batches that train_mode metabin splits by domain."""
+
+    Train: SplitSection
+
+
 class DataLoaderSection(Frame):
     """The data; evaluation needs ``Eval``."""
 
     Train: SplitSection | None = None
+    Metalearning: MetaSection | None = None
     Eval: EvalSection | None = None
 
 

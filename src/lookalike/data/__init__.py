@@ -2,12 +2,13 @@
 
 from lookalike.data.datasets import ImageDataset, label_file, veri_wild
 from lookalike.data.decode import decode_image
-from lookalike.data.loader import EndlessBatches, make_loader
+from lookalike.data.loader import EndlessBatches, PairedBatches, make_loader
 from lookalike.data.samplers import RandomIdentitySampler, SequenceSampler
 
 __all__ = [
     "EndlessBatches",
     "ImageDataset",
+    "PairedBatches",
     "RandomIdentitySampler",
     "SequenceSampler",
     "decode_image",

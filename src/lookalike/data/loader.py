@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lookalike.data.randomness import mix, seeded
 from lookalike.errors import DataError, LookalikeError
-from lookalike.types import Batch, BatchSampler, ImageSource, Sample
+from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
 
 Draw = tuple[int, int]
 """An image's index and the seed of its augmentation."""
@@ -128,6 +128,22 @@ class EndlessBatches:
                 self.pin_memory,
             )
         )
+
+
+class PairedBatches:
+    """Two endless streams side by side; the first one's length makes an epoch."""
+
+    def __init__(self, first: EndlessBatches, second: EndlessBatches) -> None:
+        self.first, self.second = first, second
+        self.num_workers = first.num_workers
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def start(self, batch: int = 0) -> Iterator[PairedBatch]:
+        """Yield the pairs of batches from the given place of the streams on."""
+        for one, other in zip(self.first.start(batch), self.second.start(batch), strict=False):
+            yield PairedBatch(one.images, one.labels, one.cameras, one.indices, other)
 
 
 def make_loader(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lookalike.data.loader import EndlessBatches
+from lookalike.data.loader import EndlessBatches, PairedBatches
 from lookalike.errors import CheckpointError, DivergedError
 from lookalike.training.averages import Averages, Stopwatch, shown
 from lookalike.training.best import Best
@@ -59,7 +59,7 @@ class Trainer:
     """
 
     update: Update
-    batches: EndlessBatches
+    batches: EndlessBatches | PairedBatches
     epochs: int
     iterations_per_epoch: int
     folder: Path
@@ -135,7 +135,7 @@ class Trainer:
     def _iteration(self, epoch: int, index: int, batch: Batch) -> None:
         self.stopwatch.data_ready()
         batch = batch.to(self.device)
-        output, terms = self.update.gradients(batch)
+        output, terms = self.update.gradients(batch, self.iteration)
         printing = index % self.print_every == 0
         if self.device.type == "cpu" or printing:
             self._check_finite(terms, batch, epoch, index)

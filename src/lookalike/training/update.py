@@ -57,7 +57,12 @@ class Update:
         self.model.train()
         self.loss.train()
 
-    def gradients(self, batch: Batch) -> tuple[Any, Terms]:
+    @property
+    def loss_names(self) -> list[str]:
+        """Names of the losses."""
+        return list(self.loss.losses)  # type: ignore[arg-type]
+
+    def gradients(self, batch: Batch, iteration: int) -> tuple[Any, Terms]:
         """Add a batch's gradients; return the model's output and the terms of the loss."""
         images = batch.images.contiguous(memory_format=torch.channels_last)
         with self.precision.autocast():
