@@ -28,7 +28,7 @@ demo: $(DEMO_READY)
 	$(BIN)/python demo/run.py
 
 test: $(DEMO_READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,9 +8,6 @@ from conftest import SHARED
 from reference_data import overrides
 from ruamel.yaml import YAML
 
-from lookalike.assembly.job import build_job
-from lookalike.assembly.load import load_run
-from lookalike.assembly.report import check_report
 from lookalike.cli.evaluate import run_evaluation
 from lookalike.cli.export import run_export
 from lookalike.cli.train import run_training
@@ -32,9 +29,6 @@ def test_a_reference_yaml_runs_unchanged(path, tmp_path):
     onnx = path.parent.name in ONNX
     options = overrides(config, tmp_path)
     output = tmp_path / "output"
-    facts = check_report(build_job(load_run(path, options))).facts
-    assert facts["data"]["Train"]["images"] > 0
-
     run_training(str(path), options, resume=False, **ALLOWED)
     manifest = json.loads((output / "latest" / "manifest.json").read_text())
     assert manifest["iteration"] == 2

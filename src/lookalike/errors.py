@@ -8,7 +8,8 @@
     ├── DataError             3   a list, an image or a label is wrong
     ├── SetupError            4   the machine lacks something: a device, a package, disk space
     ├── DivergedError         5   the loss is no longer a number
-    └── CheckpointError       6   a checkpoint or weight file is damaged or does not fit
+    ├── CheckpointError       6   a checkpoint or weight file is damaged or does not fit
+    └── ExportError           7   an exported file does not compute what the model computes
 
 ``Interrupted`` is no error: the run was asked to stop, saved itself, and exits with 130 (Ctrl-C)
 or 75 (SIGTERM).
@@ -107,6 +108,12 @@ class CheckpointError(LookalikeError):
     """A checkpoint or weight file that is damaged, incomplete or made for another model."""
 
     exit_code = 6
+
+
+class ExportError(LookalikeError):
+    """A model that cannot be exported, or a file that does not compute what the model computes."""
+
+    exit_code = 7
 
 
 class Interrupted(LookalikeError):  # noqa: N818 - it is an event, not an error

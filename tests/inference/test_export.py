@@ -9,9 +9,10 @@ import torch
 from conftest import trainer_of
 
 from lookalike.assembly import export as assembly_export
-from lookalike.assembly.export import ExportError, export
+from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.errors import ConfigError, ExportError
 from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
 
 
@@ -101,3 +102,31 @@ def test_parallel_branches_are_fused(tiny):
     job = job_of(tiny, *overrides)
     separate = sum(isinstance(m, torch.nn.Conv2d) for m in job.model.modules())
     assert fused < separate
+
+
+def test_a_backbone_that_was_cut_by_observing_it_is_exported(tiny):
+    exported(
+        tiny,
+        "Arch.Backbone={name: tf_efficientnet_lite0}",
+        "Arch.BackboneStopLayer.name=flatten",
+        "Arch.Neck={name: FC, embedding_size: 1280, class_num: 16}",
+        onnx=False,
+    )
+    run = run_program(tiny / "inference" / PROGRAM)
+    assert run(torch.rand(3, 3, 32, 32)).shape == (3, 16)
+
+
+def test_logits_without_a_head_are_refused(tiny):
+    run = (tiny / "run.yaml").read_text()
+    start, end = run.index("  Head:"), run.index("Loss:")
+    (tiny / "run.yaml").write_text(run[:start] + run[end:])
+    with pytest.raises(ConfigError, match="no Arch.Head"):
+        exported(tiny, "Arch.infer_output_key=logits", onnx=False)
+
+
+def test_an_older_onnx_file_does_not_stay_beside_another_card(tiny):
+    folder = tiny / "inference"
+    folder.mkdir()
+    (folder / ONNX).write_text("of an earlier export")
+    exported(tiny, onnx=False)
+    assert not (folder / ONNX).exists()

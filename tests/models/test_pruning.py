@@ -5,6 +5,7 @@ import torch
 from conftest import trainer_of
 from torch import nn
 
+from lookalike import build
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.errors import ConfigError
@@ -64,3 +65,25 @@ def test_a_pruned_run_resumes_and_is_evaluated(tiny):
     saved = load_checkpoint(tiny / "output").model
     for name, value in job.model.state_dict().items():
         assert torch.equal(value, saved[name]), name
+
+
+def test_a_head_on_the_pruned_backbone_does_not_fit_and_is_told(tiny):
+    slim = "+Slim={prune: {name: fpgm, pruned_ratio: 0.3}}"
+    widths = ("+Arch.head_feature_from=backbone", "Arch.Head.embedding_size=96")
+    with pytest.raises(ConfigError, match=r"Arch\.Head does not fit"):
+        build_job(load_run(tiny / "run.yaml", [slim, *widths]))
+
+
+def test_a_backbone_that_cannot_be_pruned_is_told(tiny):
+    model = EmbeddingModel(build("backbone", {"name": "vit_tiny_patch16_224"}), nn.Linear(1000, 5))
+    with pytest.raises(ConfigError, match="does not know this backbone's layers"):
+        prune_filters(model, ratio=0.5)
+
+
+def test_other_heads_weights_are_loaded_before_the_pruning(tiny):
+    trainer_of(tiny, "Arch.Head.class_num=7", "Global.epochs=1").run()
+    slim = "+Slim={prune: {name: fpgm, pruned_ratio: 0.3}}"
+    trained = f"Global.pretrained_model={tiny}/output/latest"
+    run = load_run(tiny / "run.yaml", [slim, trained])
+    notes = " ".join(build_job(run, allow_missing=["head.*"]).notes)
+    assert notes.index("tensors loaded") < notes.index("Slim.prune")

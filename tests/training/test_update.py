@@ -8,6 +8,7 @@ from torch import nn
 
 from lookalike import build
 from lookalike.training import load_checkpoint
+from lookalike.training.best import Best
 from lookalike.training.precision import Precision
 from lookalike.training.update import Update
 from lookalike.types import Batch
@@ -130,3 +131,51 @@ def test_the_average_has_a_best_model_of_its_own(tiny):
     assert set(best) == set(load_checkpoint(tiny / "output").model)
     assert trainer.best_averaged.score is not None
     assert "[Eval EMA]" in (tiny / "output" / "train.log").read_text()
+
+
+def test_the_average_begins_with_the_weights_fitted_to_the_data(tiny):
+    trainer = trainer_of(tiny, "+EMA={decay: 0.9999}", "Global.epochs=1")
+    trainer.prepare = lambda: nn.init.constant_(trainer.update.model.head.weight, 7.0)
+    trainer.run()
+    assert trainer.update.averaged.module.head.weight.mean() > 6.9
+
+
+def test_a_resumed_run_may_begin_an_average(tiny):
+    trainer_of(tiny, "Global.epochs=1").run()
+    trainer = trainer_of(tiny, *AVERAGE)
+    trainer.restore(load_checkpoint(tiny / "output"))
+    averaged = trainer.update.averaged.module.state_dict()
+    for name, value in trainer.update.model.state_dict().items():
+        assert torch.equal(value, averaged[name]), name
+
+
+def test_an_average_keeps_the_ranges_of_rounding(tiny):
+    trainer = trainer_of(tiny, "+Slim={quant: {name: pact}}", "+EMA={decay: 0.9999}")
+    trainer.run()
+    averaged, model = trainer.update.averaged.module, trainer.update.model
+    pairs = zip(averaged.named_buffers(), model.named_buffers(), strict=True)
+    for (name, value), (_, expected) in pairs:
+        if "quantize_input" in name:  # the ranges of weights are those of the average
+            assert torch.equal(value, expected), name
+
+
+def test_an_optimizer_without_gradients_steps_aside(tiny):
+    model = Plain()
+    idle = build("optimizer", SGD, parameters=[nn.Parameter(torch.ones(1))])
+    precision = Precision(CPU, enabled=True, dtype=torch.float16, scale_loss=8.0)
+    update = Update(
+        model, Squares(), [build("optimizer", SGD, model=model), idle], precision=precision
+    )
+    before = model.linear.weight.detach().clone()
+    update.gradients(batch(), 0)
+    update.apply(0)
+    assert not torch.equal(before, model.linear.weight)
+
+
+def test_a_score_that_is_no_number_is_never_the_best():
+    best = Best()
+    assert not best.improves(float("nan"), 1)
+    assert best.improves(0.5, 2)
+    assert not best.improves(float("nan"), 3)
+    assert not best.improves(0.4, 4)
+    assert (best.score, best.epoch) == (0.5, 2)

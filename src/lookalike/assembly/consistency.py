@@ -113,12 +113,24 @@ def reads_of(run: Run, spec: ComponentSpec) -> tuple[str, ...]:
     ready, _ = prepare_part("loss", spec.name, spec.args, run.allow_import)
     if ready is None:
         return ()
-    pairs = ready.args.get("model_name_pairs") or [ready.args.get("model_names") or ()]
-    if names := tuple(name for pair in pairs for name in pair):
-        return names
+    if isinstance(run.config.Arch, DistillationSection):
+        return tuple(getattr(ready.make(), "reads", ()))
     if "feature_from" in ready.args:
         return (ready.args["feature_from"],)
     return tuple(getattr(ready.target, "reads", ()))
+
+
+def check_domains(dataset: ImageDataset) -> None:
+    """Refuse data that cannot be split into known and unknown domains.
+
+    Raises:
+        DataError: If all images are of one camera.
+    """
+    if len(set(dataset.cameras or ())) < 2:
+        raise DataError(
+            f"{dataset.source}: all images are of one camera (domain); train_mode metabin splits "
+            "them by camera into known and unknown domains."
+        )
 
 
 def check_sampler(run: Run, dataset: ImageDataset) -> None:

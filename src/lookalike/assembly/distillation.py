@@ -51,8 +51,12 @@ def build_any_model(
     image_shape: Sequence[int] = (3, 224, 224),
     allow_import: Sequence[str] = (),
     need_weights: bool = True,
+    allow_missing: Sequence[str] = (),
 ) -> BuiltModels:
-    """Build what the section asks for; arguments and errors as for ``build_model``."""
+    """Build what the section asks for; arguments and errors as for ``build_model``.
+
+    ``allow_missing`` are patterns of tensors that files of ``pretrained_list`` may lack.
+    """
 
     def build(section: ArchSection) -> BuiltModel:
         return build_model(
@@ -63,7 +67,8 @@ def build_any_model(
         built = build(arch)
         return BuiltModels(built.model, {"": built})
     by_name = {name: build(section) for name, section in arch.members.items()}
-    _load_each(arch, by_name)
+    if need_weights:
+        _load_each(arch, by_name, allow_missing)
     frozen = zip(by_name, arch.freeze_params_list or [False] * len(by_name), strict=True)
     model = DistillationModel(
         {name: part.model for name, part in by_name.items()},
@@ -73,8 +78,16 @@ def build_any_model(
     return BuiltModels(model, by_name)
 
 
-def _load_each(arch: DistillationSection, by_name: dict[str, BuiltModel]) -> None:
+def _load_each(
+    arch: DistillationSection, by_name: dict[str, BuiltModel], allow_missing: Sequence[str]
+) -> None:
     """Load ``pretrained_list``, one weight file or nothing per model."""
     for part, source in zip(by_name.values(), arch.pretrained_list or (), strict=False):
         if source is not None:
-            part.weights = load_state(part.model, read_weights(source), source=source)
+            part.weights = load_state(
+                part.model,
+                read_weights(source),
+                source=source,
+                allow_missing=allow_missing,
+                allow_left_over=allow_missing,
+            )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
 from lookalike.data import ImageDataset
-from lookalike.errors import LookalikeError, writing
+from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
 from lookalike.geometry import unit
 from lookalike.inference.export import (
     ONNX,
@@ -36,10 +37,6 @@ LARGEST_DRIFT = 1e-4
 # two neighbours whose cosines differ by less are as near as each other
 ROUNDING = 1e-5
 BATCH_SIZES = (1, 2, 7)
-
-
-class ExportError(LookalikeError):
-    """An exported file that does not compute what the trained model computes."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,14 @@ def export(
         ExportError: If a file differs from the model; then nothing is left behind.
     """
     settings = job.run.config.Global
-    folder = Path(settings.save_inference_dir)
-    model, exported = chosen_model(job.model).cpu(), _exported(job)
+    folder = Path(settings.save_inference_dir).resolve()
+    model = chosen_model(job.model).cpu()
+    if _key(job) == "logits" and getattr(model, "head", None) is None:
+        problem = job.run.document.problem(
+            ("Arch", "infer_output_key"), "is logits, but there is no Arch.Head to make them."
+        )
+        raise ConfigError([problem])
+    exported = _exported(job)
     advance("reading images to compare with")
     sample, labels = _sample(job, images)
     with evaluating(model):
@@ -87,7 +90,7 @@ def export(
         parity = {}
         for name, write, load in _formats(exported, settings.image_shape, card, onnx):
             advance(f"writing {name}")
-            with writing(staging / name):
+            with writing(staging / name), _exporting(name):
                 write(staging / name)
             advance(f"comparing {name} with the model")
             parity[name] = _compare(name, load(staging / name), sample, expected, labels)
@@ -98,9 +101,25 @@ def export(
         with writing(folder / "card.json"):
             for path in sorted(staging.iterdir(), key=lambda path: path.name == "card.json"):
                 path.replace(folder / path.name)
+            for name in {PROGRAM, ONNX, f"{ONNX}.data"} - set(card["files"]):
+                (folder / name).unlink(missing_ok=True)  # of an earlier export
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return card
+
+
+@contextmanager
+def _exporting(name: str) -> Iterator[None]:
+    """Turn what the exporters raise of a model they cannot follow into a message."""
+    try:
+        yield
+    except (OSError, LookalikeError):
+        raise
+    except Exception as error:  # two exporters, with errors of every kind
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise ExportError(
+            f"{name}: PyTorch cannot write this model ({reason}). --debug shows where."
+        ) from error
 
 
 def exported_output(job: Job, model: torch.nn.Module, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lookalike.assembly.consistency import (
+    check_domains,
     check_sampler,
     check_sections,
     settings_without_effect,
@@ -116,7 +117,8 @@ def _build_job(
         _with_pretrained(config.Arch, config.Global.pretrained_model),
         image_shape=config.Global.image_shape,
         allow_import=run.allow_import,
-        need_weights=need_weights and not isinstance(config.Global.pretrained_model, str),
+        need_weights=need_weights and not _other_weights(run, training),
+        allow_missing=allow_missing,
     )
     notes += built.notes
     notes += [f"Backbone weights: {part.weights}" for part in built.parts if part.weights]
@@ -126,6 +128,14 @@ def _build_job(
     if training:
         _add_training_data(job, worker_limit(notes))
     return job
+
+
+def _other_weights(run: Run, training: bool) -> bool:
+    """Tell whether a file of the whole model takes the place of the parts' own weights."""
+    settings = run.config.Global
+    return isinstance(settings.pretrained_model, str) or (
+        not training and settings.checkpoints is not None
+    )
 
 
 def _add_evaluation(job: Job, training: bool) -> None:
@@ -151,7 +161,8 @@ def _add_training_data(job: Job, workers: Callable[[int], int]) -> None:
     check_sampler(job.run, job.train)
     if job.run.config.Global.train_mode == "metabin":
         assert loaders.Metalearning is not None
-        _, meta = _stream(job, loaders.Metalearning.Train, workers)
+        images, meta = _stream(job, loaders.Metalearning.Train, workers)
+        check_domains(images)
         job.batches = PairedBatches(job.batches, meta)
 
 

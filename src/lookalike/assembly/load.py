@@ -223,7 +223,7 @@ def _check(
 def _scopes(config: RunConfig, document: Document) -> list[Problem]:
     """Refuse an optimiser scope that is a plain word without meaning."""
     losses = [spec.name for spec in config.Loss.Train] if config.Loss else []
-    known = ["all", "RecModel", "backbone", "neck", "head", *losses]
+    known = ["all", "RecModel", "DistillationModel", "backbone", "neck", "head", *losses]
     return [
         document.problem(
             _scope_path(document.data["Optimizer"], index, spec.name),

@@ -37,6 +37,7 @@ class BuiltModel:
 
     Attributes:
         model: The model.
+        arch: The section it was built from.
         shapes: Stage to the shape it returns for a batch of one, in order.
         data_inits: Initialisers that wait for the training images.
         weights: Where the pretrained weights came from; None without.
@@ -44,6 +45,7 @@ class BuiltModel:
     """
 
     model: EmbeddingModel
+    arch: ArchSection
     shapes: dict[str, list[int]]
     data_inits: list[DataInit] = field(default_factory=list)
     weights: LoadReport | None = None
@@ -88,8 +90,8 @@ def build_model(
     )
     beside = beside_of("backbone", arch.Backbone.args)[0]
     model.freeze_statistics = beside.get("frozen_statistics", False)
-    shapes = _fit(model, arch, image_shape)
-    return BuiltModel(model, shapes, data_inits, report, notes)
+    shapes = stage_shapes(model, arch, image_shape)
+    return BuiltModel(model, arch, shapes, data_inits, report, notes)
 
 
 def _cut(backbone: nn.Module, layer: str, name: str, image_shape: Sequence[int]) -> nn.Module:
@@ -189,10 +191,20 @@ def _download(name: str) -> tuple[str, dict[str, Tensor]]:
     raise no_weights(name, "neither timm nor torchvision has any")
 
 
-def _fit(
-    model: EmbeddingModel, arch: ArchSection, image_shape: Sequence[int]
+def stage_shapes(
+    model: EmbeddingModel, arch: ArchSection, image_shape: Sequence[int], *, as_built: bool = True
 ) -> dict[str, list[int]]:
-    """Run one image through, stage by stage, and refuse widths that do not fit."""
+    """Run one image through, stage by stage, and refuse stages that do not fit each other.
+
+    Args:
+        model: The model.
+        arch: The section it was built from.
+        image_shape: ``[3, H, W]``.
+        as_built: The parts still have the widths they were built with.
+
+    Raises:
+        ConfigError: Names the stage and the widths.
+    """
     shapes = {"images": [1, *image_shape]}
     with evaluating(model):
         features = _run("Arch.Backbone", model.backbone, torch.zeros(1, *image_shape))
@@ -204,14 +216,16 @@ def _fit(
         shapes["backbone"] = list(features.shape)
         embedding = features
         if model.neck is not None and arch.Neck is not None:
-            _same_width("Arch.Neck", arch.Neck, model.neck, features, "the backbone")
+            if as_built:
+                _same_width("Arch.Neck", arch.Neck, model.neck, features, "the backbone")
             embedding = _run("Arch.Neck", model.neck, features)
             shapes["neck"] = list(embedding.shape)
         shapes["features"] = list(embedding.shape)
         if model.head is not None and arch.Head is not None:
             source = features if arch.head_feature_from == "backbone" else embedding
             name = "the neck" if source is embedding and model.neck is not None else "the backbone"
-            _same_width("Arch.Head", arch.Head, model.head, source, name)
+            if as_built:
+                _same_width("Arch.Head", arch.Head, model.head, source, name)
             shapes["logits"] = list(_run("Arch.Head", model.head, source.flatten(1), None).shape)
     return shapes
 

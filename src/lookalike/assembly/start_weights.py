@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from torch import Tensor
 
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
+from lookalike.assembly.model import stage_shapes
 from lookalike.models.pruning import prune_filters
 from lookalike.models.quantization import quantize_for_training
 from lookalike.models.weights import load_state, read_weights
@@ -30,7 +32,7 @@ def start_weights(
             )
         _slim(run, built, notes)
         return
-    slim_before = not _fits(built, state)
+    slim_before = not _fits(built, state, allow_missing)
     if slim_before:
         _slim(run, built, notes)
     report = load_state(
@@ -55,9 +57,13 @@ def _named_weights(run: Run, training: bool) -> tuple[str, dict[str, Tensor] | N
     return "", None
 
 
-def _fits(built: BuiltModels, state: Mapping[str, Tensor]) -> bool:
+def _fits(built: BuiltModels, state: Mapping[str, Tensor], allow_missing: Sequence[str]) -> bool:
     """Tell whether these are weights of the model as it is before ``Slim`` changes it."""
-    own = {key: tensor.shape for key, tensor in built.model.state_dict().items()}
+    own = {
+        key: tensor.shape
+        for key, tensor in built.model.state_dict().items()
+        if not any(fnmatchcase(key, pattern) for pattern in allow_missing)
+    }
     same_shapes = all(state[key].shape == own[key] for key in own if key in state)
     return same_shapes and not any(".quantize_weight." in key for key in state)
 
@@ -65,6 +71,8 @@ def _fits(built: BuiltModels, state: Mapping[str, Tensor]) -> bool:
 def _slim(run: Run, built: BuiltModels, notes: list[str]) -> None:
     prune, quant = run.config.Slim.prune, run.config.Slim.quant
     for part in built.parts:
+        if not any(parameter.requires_grad for parameter in part.model.parameters()):
+            continue  # a frozen teacher stays as it is
         if prune is not None:
             before = sum(parameter.numel() for parameter in part.model.parameters())
             left = prune_filters(
@@ -72,6 +80,9 @@ def _slim(run: Run, built: BuiltModels, notes: list[str]) -> None:
                 ratio=prune.pruned_ratio,
                 criterion=prune.name,
                 image_shape=run.config.Global.image_shape,
+            )
+            part.shapes = stage_shapes(
+                part.model, part.arch, run.config.Global.image_shape, as_built=False
             )
             notes.append(f"Slim.prune: {before:,} parameters became {left:,}.")
         if quant is not None:

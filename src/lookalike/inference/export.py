@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lookalike.errors import SetupError
 from lookalike.models.backbones.pp_lcnet_v2 import fuse_branches
+from lookalike.models.feature_tap import FeatureTap
 from lookalike.models.quantization import fix_quantization
 
 PROGRAM, ONNX = "model.pt2", "model.onnx"
@@ -111,8 +112,12 @@ def _program(model: ExportedModel, image_shape: Sequence[int]) -> torch.export.E
     # a batch of one would be taken for a constant
     example = torch.zeros(2, *image_shape)
     batch = torch.export.Dim("batch", min=1, max=65536)
+    # an observed cut ends its pass by an exception, which only the strict tracer follows
+    strict = any(isinstance(module, FeatureTap) for module in model.modules())
     with torch.no_grad():
-        return torch.export.export(model, (example,), dynamic_shapes={"images": {0: batch}})
+        return torch.export.export(
+            model, (example,), dynamic_shapes={"images": {0: batch}}, strict=strict
+        )
 
 
 def _need_onnx() -> None:

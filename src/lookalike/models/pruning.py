@@ -71,17 +71,23 @@ def prune_filters(
     with evaluating(model), evaluating(embedder):
         width = embedder(images).flatten(1).shape[1]
     was_training = model.training
-    pruner = torch_pruning.pruner.BasePruner(
-        embedder.eval(),
-        images,
-        importance=importance,
-        pruning_ratio=ratio,
-        ignored_layers=kept,
-    )
-    pruner.step()
-    model.train(was_training)
-    with evaluating(model), evaluating(embedder):
-        left = embedder(images).flatten(1).shape[1]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch_pruning.pruner.BasePruner(
+                embedder.eval(),
+                images,
+                importance=importance,
+                pruning_ratio=ratio,
+                ignored_layers=kept,
+            ).step()
+        with evaluating(embedder):
+            left = embedder(images).flatten(1).shape[1]
+    except (RuntimeError, ValueError, IndexError, AttributeError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+        raise ConfigError(f"Slim.prune does not know this backbone's layers: {reason}") from error
+    finally:
+        model.train(was_training)
     if left != width:
         raise ConfigError(
             f"Slim.prune would shrink the embedding from {width} to {left} numbers: the model has "

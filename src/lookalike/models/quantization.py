@@ -61,9 +61,9 @@ class Rounding(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.bool))
 
     def train(self, mode: bool = True) -> Rounding:
-        """Let the scale follow the data, or keep it."""
+        """Let the scale of inputs follow the data, or keep it; that of a weight always follows."""
         super().train(mode)
-        self.fake.enable_observer(mode)
+        self.fake.enable_observer(mode or self.fake.is_per_channel)
         return self
 
     def forward(self, values: Tensor) -> Tensor:
@@ -153,13 +153,17 @@ def quantize_for_training(model: EmbeddingModel, *, clip: bool = True) -> int:
 
 
 def fix_quantization(model: nn.Module) -> None:
-    """Replace learned rounding by fixed integers, in place, for export."""
+    """Replace learned rounding by fixed integers, in place, for export.
+
+    Inputs that have never been seen in training have no range; they are passed on.
+    """
     for module in model.modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
             for name in ("quantize_input", "quantize_weight"):
                 rounding = getattr(module, name)
-                if isinstance(rounding, Rounding) and rounding.seen:
-                    setattr(module, name, FixedRounding(rounding))
+                if isinstance(rounding, Rounding):
+                    fixed = FixedRounding(rounding) if rounding.seen else nn.Identity()
+                    setattr(module, name, fixed)
 
 
 def _fake_quantize(per_channel: bool) -> nn.Module:

@@ -46,6 +46,10 @@ class ScheduledOptimizer:
             scaler: Takes its factor off the gradients first, and leaves the step out if one of
                 them is not finite.
         """
+        if not any(
+            p.grad is not None for group in self.optimizer.param_groups for p in group["params"]
+        ):
+            return
         if scaler is not None:
             scaler.unscale_(self.optimizer)
         self._clip()
@@ -60,8 +64,11 @@ class ScheduledOptimizer:
             scaler.step(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
 
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
     def _clip(self) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        parameters = self._parameters()
         if self.clip_norm is not None:
             for parameter in parameters:
                 if parameter.grad is not None:

@@ -105,7 +105,7 @@ def evaluate_retrieval(
         gallery.labels,
         query_ids=ids[0],
         gallery_ids=ids[1],
-        similarity=similarity,
+        similarity=similarity if exact else None,  # else only their number counts
         query_cameras=query.cameras,
         gallery_cameras=gallery_cameras,
     )

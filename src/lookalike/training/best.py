@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -14,7 +15,7 @@ class Best:
 
     def improves(self, score: float, epoch: int) -> bool:
         """Take in a score; tell whether it is at least as good as the best so far."""
-        if self.score is not None and score < self.score:
+        if math.isnan(score) or (self.score is not None and score < self.score):
             return False
         self.score, self.epoch = score, epoch
         return True

@@ -84,8 +84,7 @@ class MetaBinUpdate(Update):
 
     def apply(self, iteration: int) -> list[float]:
         """Return the learning rates; the update is done."""
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.model)
+        self._average()
         return [optimizer.learning_rate(iteration) for optimizer in self.optimizers]
 
     def _gate_step(self, batch: Batch, iteration: int) -> Terms:

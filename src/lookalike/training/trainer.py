@@ -105,6 +105,7 @@ class Trainer:
     def _begin(self) -> None:
         if self.prepare is not None:
             self.prepare()
+            self.update.restart_average()
         if self.eval_first and self.evaluate is not None and self._evaluate(0):
             self._save("best_model", self.update.model)
 
@@ -186,12 +187,13 @@ class Trainer:
         for optimizer in self.update.optimizers if epoch else ():
             optimizer.report(score)
         improved = self.best.improves(score, epoch)
-        self.log.line(f"[Eval][Epoch {epoch}][best metric: {self.best.score:.5f}]")
+        if self.best.score is not None:
+            self.log.line(f"[Eval][Epoch {epoch}][best metric: {self.best.score:.5f}]")
         if self.update.averaged is not None and epoch:
             averaged = self.update.averaged.module
             found = self._measure(averaged, "Eval EMA", epoch)
             if self.best_averaged.improves(next(iter(found.values())), epoch):
-                self._save("best_model_ema", averaged)
+                self._save("best_model_ema", averaged, found, self.best_averaged)
         self.stopwatch.restart()
         return improved
 
@@ -229,7 +231,14 @@ class Trainer:
     def _how_to_go_on(self) -> str:
         return f"Go on with --resume, or with -o Global.checkpoints={self.folder / 'latest'}"
 
-    def _save(self, name: str, model: nn.Module) -> None:
+    def _save(
+        self,
+        name: str,
+        model: nn.Module,
+        metrics: Mapping[str, float] | None = None,
+        best: Best | None = None,
+    ) -> None:
+        best = best or self.best
         epoch = self.iteration // self.iterations_per_epoch
         save_checkpoint(
             self.folder / name,
@@ -238,9 +247,9 @@ class Trainer:
             facts={
                 "epoch": epoch,
                 "iteration": self.iteration,
-                "metrics": self.last_metrics,
-                "best": self.best.score,
-                "best_epoch": self.best.epoch,
+                "metrics": dict(metrics or self.last_metrics),
+                "best": best.score,
+                "best_epoch": best.epoch,
                 **self.facts,
             },
         )

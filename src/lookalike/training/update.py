@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from lookalike.models.quantization import Rounding
 from lookalike.optim import ScheduledOptimizer
 from lookalike.training.precision import Precision
 from lookalike.types import Batch
@@ -52,6 +53,11 @@ class Update:
             # it starts as the initial weights, not as those after the first step
             self.averaged.n_averaged.fill_(1)
 
+    def restart_average(self) -> None:
+        """Let the average begin with the weights as they are now."""
+        if self.averaged is not None:
+            self.averaged.module.load_state_dict(self.model.state_dict())
+
     def train(self) -> None:
         """Switch model and loss to training."""
         self.model.train()
@@ -77,9 +83,18 @@ class Update:
         step = iteration // self.accumulate
         if (iteration + 1) % self.accumulate == 0:
             self.precision.step(self.optimizers, step)
-            if self.averaged is not None:
-                self.averaged.update_parameters(self.model)
+            self._average()
         return [optimizer.learning_rate(step) for optimizer in self.optimizers]
+
+    def _average(self) -> None:
+        if self.averaged is None:
+            return
+        self.averaged.update_parameters(self.model)
+        pairs = zip(self.averaged.module.modules(), self.model.modules(), strict=True)
+        for averaged, module in pairs:
+            if isinstance(module, Rounding):
+                # ranges of integers are no weights: an average of them clips
+                averaged.load_state_dict(module.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything but the model that later updates depend on."""
@@ -98,3 +113,5 @@ class Update:
         self.precision.load_state_dict(state["precision"])
         if self.averaged is not None and state["averaged"] is not None:
             self.averaged.load_state_dict(state["averaged"])
+        else:
+            self.restart_average()

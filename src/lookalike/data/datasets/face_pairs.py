@@ -82,8 +82,8 @@ def _faces(root: Path, name: str) -> np.memmap:
 def _same(file: Path, num_pairs: int) -> np.ndarray:
     try:
         same = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file}: cannot be read ({error}).") from error
-    if same.shape != (num_pairs,):
-        raise DataError(f"{file}: {num_pairs} pairs expected, got shape {list(same.shape)}.")
+    if not isinstance(same, np.ndarray) or same.shape != (num_pairs,):
+        raise DataError(f"{file}: one array of {num_pairs} truth values expected.")
     return np.asarray(same, dtype=bool)
