@@ -69,11 +69,11 @@ def market(root, name, split, labels):
     return {"image_root": root}
 
 
-def face_pairs(root, name, split, labels):
+def face_pairs(root, name, split, labels, side=112):
     for number, part in enumerate(FACE_SETS):
         folder = root / part / "memfile"
         folder.mkdir(parents=True)
-        faces = np.random.default_rng(number).normal(size=(20, 3, 112, 112)).astype(np.float32)
+        faces = np.random.default_rng(number).normal(size=(20, 3, side, side)).astype(np.float32)
         faces.tofile(folder / "mem_file.dat")
         conf = {"shape": list(faces.shape), "dtype": "float32"}
         (folder / "mem_file.dat.conf").write_text(json.dumps(conf))

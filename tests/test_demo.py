@@ -7,7 +7,6 @@ import pytest
 from conftest import shell
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_demo_writes_its_table_and_pictures(emoji, tmp_path):
     done = shell(

@@ -260,6 +260,11 @@ def test_a_label_with_one_image_is_no_obstacle(cli, tiny):
     assert re.search(r"labels with one image:? 1\b", output)
 
 
+def test_one_label_per_batch_leaves_a_pair_loss_without_negatives(refused):
+    message = refused(CONFIG, "check", "DataLoader.Train.sampler.batch_size=2")
+    assert "SupConLoss never finds a negative; make it at least 4" in message
+
+
 def test_one_label_alone(refused, tiny):
     lines = (tiny / "train.txt").read_text().splitlines(keepends=True)
     (tiny / "train.txt").write_text("".join(lines[:4]))

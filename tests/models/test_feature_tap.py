@@ -11,7 +11,7 @@ from torch import nn
 from lookalike import build
 from lookalike.errors import ConfigError
 from lookalike.models import FeatureTap, cut_backbone
-from lookalike.models.feature_tap import observe_layers
+from lookalike.models.feature_tap import freeze_up_to, observe_layers
 from lookalike.paddleclas import stop_layer_candidates
 
 SHAPE = (3, 64, 64)
@@ -137,3 +137,27 @@ def test_observed_layers_have_shapes_in_order():
     names = list(layers)
     assert names.index("layer1") < names.index("layer4") < names.index("avgpool")
     assert layers["layer4"] == (1, 512, 2, 2)
+
+
+@pytest.mark.parametrize("layer", ["layer2.0.conv1", "layer2", "bn1"])
+def test_freezing_up_to_a_layer_takes_what_runs_before_it(layer):
+    model = torchvision.models.resnet18()
+    freeze_up_to(model, [layer], image_shape=SHAPE)
+    order = list(observe_layers(model, SHAPE))
+    learns = {name: p.requires_grad for name, p in model.named_parameters()}
+    for name, does in learns.items():
+        module = name.rpartition(".")[0]
+        inside = module == layer or module.startswith(f"{layer}.")
+        assert does == (not inside and order.index(module) > order.index(layer)), name
+    assert any(learns.values())
+
+
+def test_freezing_from_a_yaml_and_a_layer_that_is_not_there():
+    backbone = {"name": "ResNet18", "freeze_befor": "blocks[3]"}
+    spec = {"Backbone": backbone, "BackboneStopLayer": {"name": "flatten"}}
+    model = build("model", spec, image_shape=SHAPE)
+    frozen = {name.split(".")[1] for name, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"conv1", "bn1", "layer1", "layer2"}
+    backbone["freeze_befor"] = "layer9"
+    with pytest.raises(ConfigError, match="freeze_befor.*no layer 'layer9'"):
+        build("model", spec, image_shape=SHAPE)

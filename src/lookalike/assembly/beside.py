@@ -14,6 +14,7 @@ def _beside_backbone(
     pretrained: bool | str | None = None,
     use_ssld: bool = False,
     frozen_statistics: bool = False,
+    freeze_befor: str | list[str] | None = None,
 ) -> None: ...
 
 

@@ -109,6 +109,8 @@ CATALOG: dict[str, dict[str, str]] = {
         "WSLLoss": "lookalike.losses.decoupled:WSLLoss",
     },
     "metric": {
+        "AccuracyScore": "lookalike.retrieval.accuracy:AccuracyScore",
+        "HammingDistance": "lookalike.retrieval.accuracy:HammingDistance",
         "MeanAveragePrecision": "lookalike.retrieval.metrics:MeanAveragePrecision",
         "MeanInverseNegativePenalty": "lookalike.retrieval.metrics:MeanInverseNegativePenalty",
         "PrecisionAtK": "lookalike.retrieval.metrics:PrecisionAtK",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lookalike.assembly.load import Run
 from lookalike.assembly.parts import prepare_part
 from lookalike.config import ComponentSpec
@@ -91,6 +93,8 @@ def settings_without_effect(run: Run) -> list[str]:
             f"Global.class_num ({config.Global.class_num}) decides nothing; the head's own "
             f"number of classes does ({in_head})."
         )
+    if getattr(config.Arch, "use_sync_bn", False):
+        notes.append("use_sync_bn decides nothing in one process: batch norms see the whole batch.")
     if config.Global.train_mode == "metabin":
         notes.append(
             "train_mode metabin does not use Loss.Train; it uses Basic, MetaTrain, MetaTest."
@@ -133,12 +137,29 @@ def check_domains(dataset: ImageDataset) -> None:
         )
 
 
-def check_sampler(run: Run, dataset: ImageDataset) -> None:
-    """Refuse a loss over pairs where no batch can hold a pair."""
+# they look at each embedding by itself
+_NOT_OVER_PAIRS = ("CenterLoss",)
+
+
+def check_sampler(run: Run, dataset: ImageDataset, sampler: Any) -> None:
+    """Refuse a loss over pairs where no batch can hold two images to pull or to push.
+
+    Raises:
+        DataError: If no label has two images.
+        ConfigError: If the sampler deals a single label per batch.
+    """
     for spec in run.config.Loss.Train if run.config.Loss else []:
-        over_pairs = {"features", "backbone"} & set(reads_of(run, spec))
-        if over_pairs and len(set(dataset.labels)) == len(dataset.labels):
+        if spec.name in _NOT_OVER_PAIRS or not {"features", "backbone"} & set(reads_of(run, spec)):
+            continue
+        if len(set(dataset.labels)) == len(dataset.labels):
             raise DataError(
                 f"{dataset.source}: every label has a single image, so {spec.name} never finds a "
                 "pair."
             )
+        if getattr(sampler, "labels_per_batch", 2) < 2:
+            text = (
+                f"every batch holds {sampler.batch_size} images of one label, so {spec.name} never "
+                f"finds a negative; make it at least {2 * sampler.images_per_label}."
+            )
+            at = ("DataLoader", "Train", "sampler", "batch_size")
+            raise ConfigError([run.document.problem(at, text)])

@@ -19,7 +19,7 @@ from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.embedding_model import EmbeddingModel
 from lookalike.models.evaluating import evaluating
-from lookalike.models.feature_tap import cut_backbone
+from lookalike.models.feature_tap import cut_backbone, freeze_up_to
 from lookalike.models.hub import hub_offline_if_unreachable
 from lookalike.models.weight_packages import PACKAGES
 from lookalike.models.weights import (
@@ -73,6 +73,8 @@ def build_model(
     """
     notes: list[str] = []
     backbone, report = build_backbone(arch.Backbone, allow_import, need_weights, notes)
+    beside = beside_of("backbone", arch.Backbone.args)[0]
+    _freeze(backbone, arch.Backbone.name, beside.get("freeze_befor"), image_shape)
     if arch.BackboneStopLayer is not None:
         layer, name = arch.BackboneStopLayer.name, arch.Backbone.name
         if reason := stays_whole(layer, name):
@@ -88,10 +90,21 @@ def build_model(
     model = EmbeddingModel(
         backbone, gears["neck"], gears["head"], head_feature_from=arch.head_feature_from
     )
-    beside = beside_of("backbone", arch.Backbone.args)[0]
     model.freeze_statistics = beside.get("frozen_statistics", False)
     shapes = stage_shapes(model, arch, image_shape)
     return BuiltModel(model, arch, shapes, data_inits, report, notes)
+
+
+def _freeze(
+    backbone: nn.Module, name: str, layers: str | list[str] | None, image_shape: Sequence[int]
+) -> None:
+    """Freeze what runs before and in the layers that ``freeze_befor`` names, and these too."""
+    for layer in [layers] if isinstance(layers, str) else layers or []:
+        candidates, numbered = stop_layer_candidates(layer, name)
+        try:
+            freeze_up_to(backbone, candidates, numbered=numbered, image_shape=image_shape)
+        except ConfigError as error:
+            raise ConfigError([Problem("Arch.Backbone.freeze_befor", str(error))]) from error
 
 
 def _cut(backbone: nn.Module, layer: str, name: str, image_shape: Sequence[int]) -> nn.Module:

@@ -88,10 +88,46 @@ def cut_backbone(
     for name in names:
         if name in modules:
             return FeatureTap(model, name, _up_to(name, modules))
-    wanted = wanted or candidates[0]
-    shown = [name for name in modules if name.count(".") == 0]
-    raise ConfigError(
-        f"the backbone has no layer '{wanted}'.{nearest(wanted, [*modules, *nodes])} Its top "
+    raise _no_layer(wanted or candidates[0], modules, nodes)
+
+
+def freeze_up_to(
+    model: nn.Module,
+    candidates: Sequence[str],
+    *,
+    numbered: tuple[str, int] | None = None,
+    image_shape: Sequence[int] = (3, 224, 224),
+) -> None:
+    """Stop a layer, and all that runs before it, from learning; running statistics still move.
+
+    Args:
+        model: Changed.
+        candidates: Names of the layer to try, best first.
+        numbered: As in :func:`cut_backbone`.
+        image_shape: ``[3, H, W]`` of the pass that is observed.
+
+    Raises:
+        ConfigError: If no candidate names a layer; tells the nearest names.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1))
+        >>> freeze_up_to(model, ["0"], image_shape=(3, 8, 8))
+        >>> [p.requires_grad for p in model.parameters()]
+        [False, False, True, True]
+    """
+    modules = observe_layers(model, image_shape)
+    by_class = numbered_layer(model, *numbered) if numbered else None
+    found = [name for name in [*candidates, by_class] if name in modules]
+    if not found:
+        raise _no_layer(candidates[0], modules, ())
+    for name in _up_to(str(found[0]), modules):
+        model.get_submodule(name).requires_grad_(False)
+
+
+def _no_layer(wanted: str, modules: Iterable[str], steps: Iterable[str]) -> ConfigError:
+    shown = [name for name in modules if "." not in name]
+    return ConfigError(
+        f"the backbone has no layer '{wanted}'.{nearest(wanted, [*modules, *steps])} Its top "
         f"level: {', '.join(shown)}; every dotted name inside them works too."
     )
 

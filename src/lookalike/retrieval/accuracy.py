@@ -1,9 +1,9 @@
-"""Metrics of a classifier, from its logits."""
+"""Metrics of a classifier, with one class per image or several, from its logits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -34,3 +34,57 @@ class TopKAccuracy:
         deepest = min(max(self.ks), logits.shape[1])
         hits = logits.topk(deepest, dim=1).indices == labels
         return {f"top{k}": hits[:, : min(k, deepest)].any(dim=1).float().mean() for k in self.ks}
+
+
+class HammingDistance:
+    """Share of wrong answers when each class is a question of its own.
+
+    A class is taken for present where the sigmoid of its logit is above 0.5.
+
+    Shape:
+        - logits: ``[B, C]``; labels: ``[B, C]`` of 0 and 1.
+
+    Example:
+        >>> import torch
+        >>> HammingDistance()(torch.tensor([[2.0, -1.0]]), torch.tensor([[1, 1]]))
+        {'HammingDistance': tensor(0.5000)}
+    """
+
+    def __call__(self, output: Mapping[str, Any] | Tensor, labels: Tensor) -> dict[str, Tensor]:
+        wrong = _present(output, labels, "HammingDistance") != labels.bool()
+        return {"HammingDistance": wrong.float().mean()}
+
+
+class AccuracyScore:
+    """Share of right answers when an image may have several classes.
+
+    Args:
+        base: ``label`` counts each class of each image, ``sample`` only images whose classes are
+            all right.
+
+    Shape:
+        - logits: ``[B, C]``; labels: ``[B, C]`` of 0 and 1.
+
+    Example:
+        >>> import torch
+        >>> AccuracyScore("sample")(torch.tensor([[2.0, -1.0]]), torch.tensor([[1, 1]]))
+        {'AccuracyScore': tensor(0.)}
+    """
+
+    def __init__(self, base: Literal["label", "sample"] = "label") -> None:
+        self.base = base
+
+    def __call__(self, output: Mapping[str, Any] | Tensor, labels: Tensor) -> dict[str, Tensor]:
+        right = _present(output, labels, "AccuracyScore") == labels.bool()
+        counted = right if self.base == "label" else right.all(dim=1)
+        return {"AccuracyScore": counted.float().mean()}
+
+
+def _present(output: Mapping[str, Any] | Tensor, labels: Tensor, metric: str) -> Tensor:
+    logits: Tensor = output if isinstance(output, Tensor) else output["logits"]
+    if labels.shape != logits.shape:
+        raise ValueError(
+            f"{metric} needs a 0 or 1 for each class of an image, {list(logits.shape)}; the labels "
+            f"are {list(labels.shape)}. With one class per image use TopkAcc."
+        )
+    return logits > 0.0
