@@ -9,6 +9,8 @@ from conftest import trainer_of
 from reference_data import face_pairs
 from sklearn.model_selection import KFold
 
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
 from lookalike.data.datasets import FACE_SETS, FacePairs
 from lookalike.errors import ConfigError, DataError
 from lookalike.geometry import unit
@@ -84,7 +86,9 @@ EVAL = (
 
 def test_a_run_is_evaluated_on_pairs_of_faces(tiny, faces):
     mode = "Global.eval_mode=adaface"
-    trainer_of(tiny, mode, EVAL.format(root=faces), "Metric.Eval=[]", "Global.epochs=1").run()
+    job = build_job(load_run(tiny / "run.yaml", [mode, EVAL.format(root=faces)]))
+    assert any("Metric.Eval decides nothing" in note for note in job.notes)
+    trainer_of(tiny, mode, EVAL.format(root=faces), "Global.epochs=1").run()
     lines = (tiny / "output" / "metrics.jsonl").read_text().splitlines()
     (row,) = [row for row in map(json.loads, lines) if row["kind"] == "eval"]
     sets = [row[f"{name}_test_acc"] for name in FACE_SETS]

@@ -103,6 +103,8 @@ def settings_without_effect(run: Run) -> list[str]:
         notes.append("AMP is on, because the section is there; AMP.use_amp: False switches it off.")
     if config.AMP.use_amp and config.AMP.level == "O2":
         notes.append("AMP.level O2 is computed as O1: the weights stay float32.")
+    if config.Global.eval_mode == "adaface" and config.Metric.Eval:
+        notes.append("Metric.Eval decides nothing: eval_mode adaface has its own metric.")
     if config.Global.eval_mode == "retrieval":
         if config.Loss is not None and config.Loss.Eval:
             notes.append("Loss.Eval is not computed in retrieval evaluation; metrics are.")
