@@ -130,3 +130,10 @@ def test_an_older_onnx_file_does_not_stay_beside_another_card(tiny):
     (folder / ONNX).write_text("of an earlier export")
     exported(tiny, onnx=False)
     assert not (folder / ONNX).exists()
+
+
+def test_images_of_another_size_than_image_shape_decide(tiny):
+    card = exported(tiny, "Global.image_shape=[3, 48, 32]", onnx=False)
+    assert card["input"]["shape"] == ["batch", 3, 32, 32]
+    run = run_program(tiny / "inference" / PROGRAM)
+    assert len(run(torch.rand(2, 3, 32, 32))) == 2

@@ -83,12 +83,18 @@ def export(
     sample, labels = _sample(job, images)
     with evaluating(model):
         expected = _in_batches(lambda batch: exported_output(job, model, batch), sample)
-    card = _card(job, exported, expected.shape[1])
+    shape = list(sample.shape[1:])
+    if shape != settings.image_shape:
+        advance(
+            f"taking the size of the evaluation's images, {shape}, which Global.image_shape "
+            f"({settings.image_shape}) contradicts"
+        )
+    card = _card(job, exported, shape, expected.shape[1])
     staging = folder.with_name(f".{folder.name}.writing")
     shutil.rmtree(staging, ignore_errors=True)
     try:
         parity = {}
-        for name, write, load in _formats(exported, settings.image_shape, card, onnx):
+        for name, write, load in _formats(exported, shape, card, onnx):
             advance(f"writing {name}")
             with writing(staging / name), _exporting(name):
                 write(staging / name)
@@ -222,7 +228,7 @@ def _recall1(nearest: Tensor, labels: Tensor) -> float:
     return float((labels[nearest] == labels).double().mean())
 
 
-def _card(job: Job, exported: ExportedModel, size: int) -> dict[str, Any]:
+def _card(job: Job, exported: ExportedModel, shape: list[int], size: int) -> dict[str, Any]:
     config = job.run.config
     evaluation = job.evaluation
     return {
@@ -234,7 +240,7 @@ def _card(job: Job, exported: ExportedModel, size: int) -> dict[str, Any]:
         "weights": str(config.Global.checkpoints or config.Global.pretrained_model or ""),
         "input": {
             "name": "images",
-            "shape": ["batch", *config.Global.image_shape],
+            "shape": ["batch", *shape],
             "colours": "RGB",
             "dtype": "float32",
         },
