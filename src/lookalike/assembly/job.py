@@ -23,7 +23,7 @@ from lookalike.assembly.parts import (
     make_dataset,
     make_sampler,
 )
-from lookalike.assembly.start_weights import start_weights
+from lookalike.assembly.start_weights import start_weights, weights_source
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
@@ -117,7 +117,7 @@ def _build_job(
         _with_pretrained(config.Arch, config.Global.pretrained_model),
         image_shape=config.Global.image_shape,
         allow_import=run.allow_import,
-        need_weights=need_weights and not _other_weights(run, training),
+        need_weights=need_weights and weights_source(run, training) is None,
         allow_missing=allow_missing,
     )
     notes += built.notes
@@ -128,14 +128,6 @@ def _build_job(
     if training:
         _add_training_data(job, worker_limit(notes))
     return job
-
-
-def _other_weights(run: Run, training: bool) -> bool:
-    """Tell whether a file of the whole model takes the place of the parts' own weights."""
-    settings = run.config.Global
-    return isinstance(settings.pretrained_model, str) or (
-        not training and settings.checkpoints is not None
-    )
 
 
 def _add_evaluation(job: Job, training: bool) -> None:

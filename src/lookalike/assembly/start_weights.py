@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from lookalike.assembly.load import Run
 from lookalike.assembly.model import stage_shapes
 from lookalike.models.pruning import prune_filters
 from lookalike.models.quantization import quantize_for_training
-from lookalike.models.weights import load_state, read_weights
+from lookalike.models.weights import load_state, matches_any, read_weights
 from lookalike.training import load_checkpoint
 
 
@@ -24,14 +23,16 @@ def start_weights(
     Weights of the whole model are loaded first; weights that were saved by such a run are loaded
     into the changed model.
     """
-    source, state = _named_weights(run, training)
-    if state is None:
+    source = weights_source(run, training)
+    if source is None:
         if not training and not any(part.weights for part in built.parts):
             notes.append(
                 "the model has no trained weights: give Global.pretrained_model to measure any."
             )
         _slim(run, built, notes)
         return
+    is_checkpoint = not training and run.config.Global.checkpoints is not None
+    state = load_checkpoint(source).model if is_checkpoint else read_weights(source)
     slim_before = not _fits(built, state, allow_missing)
     if slim_before:
         _slim(run, built, notes)
@@ -47,14 +48,12 @@ def start_weights(
         _slim(run, built, notes)
 
 
-def _named_weights(run: Run, training: bool) -> tuple[str, dict[str, Tensor] | None]:
-    """Return what is to be loaded; for an evaluation a checkpoint is weights too."""
+def weights_source(run: Run, training: bool) -> str | None:
+    """Return the file or folder of a whole model's weights; for an evaluation also a checkpoint."""
     settings = run.config.Global
     if not training and settings.checkpoints is not None:
-        return settings.checkpoints, load_checkpoint(settings.checkpoints).model
-    if isinstance(settings.pretrained_model, str):
-        return settings.pretrained_model, read_weights(settings.pretrained_model)
-    return "", None
+        return settings.checkpoints
+    return settings.pretrained_model if isinstance(settings.pretrained_model, str) else None
 
 
 def _fits(built: BuiltModels, state: Mapping[str, Tensor], allow_missing: Sequence[str]) -> bool:
@@ -62,7 +61,7 @@ def _fits(built: BuiltModels, state: Mapping[str, Tensor], allow_missing: Sequen
     own = {
         key: tensor.shape
         for key, tensor in built.model.state_dict().items()
-        if not any(fnmatchcase(key, pattern) for pattern in allow_missing)
+        if not matches_any(key, allow_missing)
     }
     same_shapes = all(state[key].shape == own[key] for key in own if key in state)
     return same_shapes and not any(".quantize_weight." in key for key in state)

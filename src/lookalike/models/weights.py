@@ -77,9 +77,10 @@ def load_state(
         else:
             report.loaded.append(key)
     report.left_over = [key for key in state if key not in own]
-    refused = [key for key in report.missing if not _allowed(key, allow_missing)]
-    refused += [text for text in report.other_shape if not _allowed(text.split()[0], allow_missing)]
-    refused += [key for key in report.left_over if not _allowed(key, allow_left_over)]
+    refused = [key for key in report.missing if not matches_any(key, allow_missing)]
+    other = {text.split()[0]: text for text in report.other_shape}
+    refused += [text for key, text in other.items() if not matches_any(key, allow_missing)]
+    refused += [key for key in report.left_over if not matches_any(key, allow_left_over)]
     if refused:
         raise CheckpointError(
             f"{report}. Nothing was loaded. If the difference is meant, allow it by pattern, for "
@@ -89,7 +90,8 @@ def load_state(
     return report
 
 
-def _allowed(key: str, patterns: Sequence[str]) -> bool:
+def matches_any(key: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a tensor's name fits one of the patterns, such as ``head.*``."""
     return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
