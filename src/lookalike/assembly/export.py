@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
+from lookalike.assembly.parts import listed_transforms
 from lookalike.data import ImageDataset
 from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
 from lookalike.geometry import unit
@@ -24,6 +25,7 @@ from lookalike.inference.export import (
     PROGRAM,
     ExportedModel,
     Runner,
+    one_output,
     run_onnx,
     run_program,
     write_onnx,
@@ -32,6 +34,7 @@ from lookalike.inference.export import (
 from lookalike.models.distillation_model import chosen_model
 from lookalike.models.evaluating import evaluating
 from lookalike.retrieval import nearest_neighbours
+from lookalike.training.checkpoint import file_sha256
 
 LARGEST_DRIFT = 1e-4
 # two neighbours whose cosines differ by less are as near as each other
@@ -78,11 +81,14 @@ def export(
             ("Arch", "infer_output_key"), "is logits, but there is no Arch.Head to make them."
         )
         raise ConfigError([problem])
-    exported = _exported(job)
+    key, softmax = _key(job), _softmax(job)
+    exported = ExportedModel(model, key, softmax=softmax)
     advance("reading images to compare with")
     sample, labels = _sample(job, images)
     with evaluating(model):
-        expected = _in_batches(lambda batch: exported_output(job, model, batch), sample)
+        expected = _in_batches(
+            lambda images: one_output(model, images, key, softmax=softmax), sample
+        )
     shape = list(sample.shape[1:])
     if shape != settings.image_shape:
         advance(
@@ -101,7 +107,7 @@ def export(
             advance(f"comparing {name} with the model")
             parity[name] = _compare(name, load(staging / name), sample, expected, labels)
         card["parity"] = parity
-        card["files"] = {path.name: _sha256(path) for path in sorted(staging.iterdir())}
+        card["files"] = {path.name: file_sha256(path) for path in sorted(staging.iterdir())}
         text = json.dumps(card, indent=1, default=vars) + "\n"
         (staging / "card.json").write_text(text, encoding="utf-8")
         with writing(folder / "card.json"):
@@ -128,12 +134,6 @@ def _exporting(name: str) -> Iterator[None]:
         ) from error
 
 
-def exported_output(job: Job, model: torch.nn.Module, images: Tensor) -> Tensor:
-    """Return the trained model's own output that the file is to give."""
-    output: Tensor = model(images)[_key(job)].flatten(1)
-    return output.softmax(dim=1) if _softmax(job) else output
-
-
 def _key(job: Job) -> str:
     return job.run.config.Arch.infer_output_key or "features"
 
@@ -143,10 +143,6 @@ def _softmax(job: Job) -> bool:
     arch = job.run.config.Arch
     said = "infer_add_softmax" in arch.model_fields_set
     return arch.infer_add_softmax and (said or _key(job) == "logits")
-
-
-def _exported(job: Job) -> ExportedModel:
-    return ExportedModel(chosen_model(job.model), _key(job), softmax=_softmax(job))
 
 
 def _formats(
@@ -188,11 +184,11 @@ def _spread(dataset: ImageDataset, count: int) -> list[int]:
     return [index for pair in pairs for index in pair][:count]
 
 
-def _in_batches(run: Runner, images: Tensor, sizes: tuple[int, ...] = BATCH_SIZES) -> Tensor:
+def _in_batches(run: Runner, images: Tensor) -> Tensor:
     """Run images in batches whose sizes go round, so that each size is tried."""
     rows, start, turn = [], 0, 0
     while start < len(images):
-        size = sizes[turn % len(sizes)]
+        size = BATCH_SIZES[turn % len(BATCH_SIZES)]
         rows.append(run(images[start : start + size]))
         start, turn = start + size, turn + 1
     return torch.cat(rows).float()
@@ -230,7 +226,7 @@ def _recall1(nearest: Tensor, labels: Tensor) -> float:
 
 def _card(job: Job, exported: ExportedModel, shape: list[int], size: int) -> dict[str, Any]:
     config = job.run.config
-    evaluation = job.evaluation
+    evaluation, section = job.evaluation, config.DataLoader.Eval
     return {
         "format": 1,
         "versions": versions(),
@@ -244,7 +240,8 @@ def _card(job: Job, exported: ExportedModel, shape: list[int], size: int) -> dic
             "colours": "RGB",
             "dtype": "float32",
         },
-        "preprocessing": _preprocessing(job),
+        # resize rule, mean and std, as the YAML has them
+        "preprocessing": [] if section is None else listed_transforms(section.queries.dataset),
         "output": {"key": exported.key, "size": size, "softmax": exported.softmax},
         "compare": {
             "normalize": config.Global.feature_normalize,
@@ -253,20 +250,3 @@ def _card(job: Job, exported: ExportedModel, shape: list[int], size: int) -> dic
         "labels": None if evaluation is None else evaluation.query.dataset.source,
         "compared_on": "noise" if evaluation is None else "images of DataLoader.Eval",
     }
-
-
-def _preprocessing(job: Job) -> list[Any]:
-    """Return the evaluation's transforms as the YAML has them: resize rule, mean, std."""
-    section = job.run.config.DataLoader.Eval
-    if section is None:
-        return []
-    split = section.single or section.Query
-    assert split is not None
-    args = split.dataset.args
-    listed: list[Any] = args.get("transform_ops") or args.get("transforms") or []
-    return listed
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -157,8 +157,12 @@ def make_dataset(
 
 def transforms_of(spec: ComponentSpec, allow_import: Sequence[str] = ()) -> Pipeline:
     """Build only the transforms of a data set."""
-    listed = next((spec.args[w] for w in TRANSFORM_WORDS if spec.args.get(w)), None)
-    return make_pipeline(listed, allow_import)
+    return make_pipeline(listed_transforms(spec), allow_import)
+
+
+def listed_transforms(spec: ComponentSpec) -> list[Any]:
+    """Return the transforms of a data set as the YAML has them."""
+    return next((spec.args[word] for word in TRANSFORM_WORDS if spec.args.get(word)), [])
 
 
 def make_sampler(

@@ -158,9 +158,7 @@ def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
     evaluated = job.run.config.DataLoader.Eval
     transforms = job.train.transforms
     if evaluated is not None:
-        split = evaluated.single or evaluated.Query
-        assert split is not None
-        transforms = transforms_of(split.dataset, job.run.allow_import)
+        transforms = transforms_of(evaluated.queries.dataset, job.run.allow_import)
     return partial(
         fit_to_images,
         job.built.parts,

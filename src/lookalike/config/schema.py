@@ -191,6 +191,13 @@ class EvalSection(Frame):
     Gallery: SplitSection | None = None
     single: SplitSection | None = None
 
+    @property
+    def queries(self) -> SplitSection:
+        """The split that is asked with: the queries, or the only one."""
+        split = self.single or self.Query
+        assert split is not None
+        return split
+
     @model_validator(mode="before")
     @classmethod
     def _three_spellings(cls, value: Any) -> Any:

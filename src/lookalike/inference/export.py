@@ -48,8 +48,13 @@ class ExportedModel(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        output: Tensor = self.model(images)[self.key].flatten(1)
-        return output.softmax(dim=1) if self.softmax else output
+        return one_output(self.model, images, self.key, softmax=self.softmax)
+
+
+def one_output(model: nn.Module, images: Tensor, key: str, *, softmax: bool) -> Tensor:
+    """Return one of a model's outputs, ``[B, D]``, or its softmax."""
+    output: Tensor = model(images)[key].flatten(1)
+    return output.softmax(dim=1) if softmax else output
 
 
 def write_program(model: ExportedModel, image_shape: Sequence[int], path: Path) -> None:

@@ -162,7 +162,7 @@ def _verified(folder: Path) -> dict[str, Any]:
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise CheckpointError(f"{folder}: {name} is missing.")
-        if _sha256(path) != expected:
+        if file_sha256(path) != expected:
             raise CheckpointError(f"{path}: damaged; it is not what was saved (SHA-256 differs).")
     return manifest
 
@@ -187,7 +187,7 @@ def _finish(folder: Path, facts: Mapping[str, Any]) -> None:
     files = {}
     for path in sorted(folder.iterdir()):
         _sync(path)
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        files[path.name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     manifest = {"format": _FORMAT, **facts, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     _sync(folder / MANIFEST)
@@ -217,7 +217,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
