@@ -47,7 +47,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     optimizers = [
         make_optimizer(
             spec,
-            modules_in_scope(spec.scope, job.model, losses["train"]),
+            modules_in_scope(spec.scope, job.model, next(iter(losses.values()))),
             epochs=settings.epochs,
             steps_per_epoch=per_epoch // accumulate,
             allow_import=run.allow_import,
@@ -81,8 +81,11 @@ def _losses(run: Run, device: torch.device) -> dict[str, WeightedSum]:
     assert section is not None
     specs = {"train": section.Train}
     if run.config.Global.train_mode == "metabin":
-        specs |= {"basic": section.Basic, "meta_train": section.MetaTrain}
-        specs |= {"meta_test": section.MetaTest}
+        specs = {
+            "basic": section.Basic,
+            "meta_train": section.MetaTrain,
+            "meta_test": section.MetaTest,
+        }
     return {part: make_loss(own, run.allow_import).to(device) for part, own in specs.items()}
 
 
@@ -95,11 +98,10 @@ def _update(
     config = job.run.config
     precision = make_precision(config.AMP, job.device)
     average = None if config.EMA is None else config.EMA.decay
-    loss = losses.pop("train")
-    if not losses:
+    if "train" in losses:
         return Update(
             job.model,
-            loss,
+            losses["train"],
             optimizers,
             precision=precision,
             accumulate=accumulate,

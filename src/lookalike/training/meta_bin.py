@@ -115,9 +115,9 @@ class MetaBinUpdate(Update):
         return torch.autograd.grad(self.precision.scaler.scale(loss), list(self.gates.values()))
 
     def _forward(self, part: str, batch: Batch, moved: Mapping[str, Tensor]) -> tuple[Any, Terms]:
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        with self.precision.autocast():
-            output = functional_call(self.model, dict(moved), (images, batch.labels))
+        output = self._output(
+            batch, lambda *inputs: functional_call(self.model, dict(moved), inputs)
+        )
         domains = batch.cameras.to(batch.labels.device)
         terms: Terms = self.loss[part](output, {"label": batch.labels, "domain": domains})  # type: ignore[index]
         return output, terms

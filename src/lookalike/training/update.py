@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -70,13 +70,16 @@ class Update:
 
     def gradients(self, batch: Batch, iteration: int) -> tuple[Any, Terms]:
         """Add a batch's gradients; return the model's output and the terms of the loss."""
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        with self.precision.autocast():
-            output = self.model(images, batch.labels)
+        output = self._output(batch, self.model)
         # losses compute in float32 whatever they are given
         terms: Terms = self.loss(output, batch.labels)
         self.precision.backward(terms["loss"] / self.accumulate)
         return output, terms
+
+    def _output(self, batch: Batch, model: Callable[[Tensor, Tensor], Any]) -> Any:
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        with self.precision.autocast():
+            return model(images, batch.labels)
 
     def apply(self, iteration: int) -> list[float]:
         """Step if the iteration completes a step's batches; return the learning rates."""
