@@ -13,7 +13,7 @@ from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metrics import RetrievalMetric, mean
-from lookalike.retrieval.ranks import RelevantRanks, rank_relevant
+from lookalike.retrieval.ranks import RelevantRanks, check_embeddings, rank_relevant
 from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.reference_protocol import reference_evaluation
 from lookalike.types import EmbeddingTable
@@ -81,6 +81,53 @@ def evaluate_retrieval(
     Raises:
         DataError: If the tables do not fit each other or no query can be answered.
     """
+    _check_tables(query, gallery)
+    use_cameras = query.cameras is not None
+    queries = comparable(query.embeddings, normalize, binarize)
+    items = comparable(gallery.embeddings, normalize, binarize)
+    similarity = ReRanking(queries, items).similarity if re_ranking else None
+    gallery_cameras = gallery.cameras if use_cameras else None
+    exact = protocol == "exact"
+    intervals: dict[str, tuple[float, float]] = {}
+    if exact:
+        ids = _numbered(query.ids, gallery.ids) if same_images else (None, None)
+        ranks = rank_relevant(
+            queries,
+            items,
+            query.labels,
+            gallery.labels,
+            query_cameras=query.cameras,
+            gallery_cameras=gallery_cameras,
+            query_ids=ids[0],
+            gallery_ids=ids[1],
+            similarity=similarity,
+        )
+        values, intervals = _scores(metrics, ranks, query.labels)
+        num_answerable = int((ranks.counts > 0).sum())
+    else:
+        check_embeddings(queries, "query")
+        check_embeddings(items, "gallery")
+        values, num_answerable = reference_evaluation(
+            metrics,
+            similarity or (lambda rows: queries[rows] @ items.T),
+            query.labels,
+            gallery.labels,
+            query_cameras=query.cameras,
+            gallery_cameras=gallery_cameras,
+            block_size=len(query) if re_ranking else block_size,
+            excluded_last=re_ranking,
+        )
+    return RetrievalResult(
+        values,
+        intervals,
+        num_queries=len(query),
+        num_answerable=num_answerable,
+        num_gallery=len(gallery),
+        protocol=_protocol(use_cameras, same_images and exact, re_ranking, exact),
+    )
+
+
+def _check_tables(query: EmbeddingTable, gallery: EmbeddingTable) -> None:
     if query.embeddings.shape[1] != gallery.embeddings.shape[1]:
         raise DataError(
             f"query embeddings have {query.embeddings.shape[1]} numbers, gallery embeddings "
@@ -91,46 +138,6 @@ def evaluate_retrieval(
             "the query list has a camera column and the gallery list has none; give both a third "
             "column, or neither."
         )
-    use_cameras = query.cameras is not None
-    exact = protocol == "exact"
-    ids = _numbered(query.ids, gallery.ids) if same_images and exact else (None, None)
-    queries = comparable(query.embeddings, normalize, binarize)
-    items = comparable(gallery.embeddings, normalize, binarize)
-    similarity = ReRanking(queries, items).similarity if re_ranking else None
-    gallery_cameras = gallery.cameras if use_cameras else None
-    ranks = rank_relevant(
-        queries,
-        items,
-        query.labels,
-        gallery.labels,
-        query_ids=ids[0],
-        gallery_ids=ids[1],
-        similarity=similarity if exact else None,  # else only their number counts
-        query_cameras=query.cameras,
-        gallery_cameras=gallery_cameras,
-    )
-    intervals: dict[str, tuple[float, float]] = {}
-    if exact:
-        values, intervals = _scores(metrics, ranks, query.labels)
-    else:
-        values = reference_evaluation(
-            metrics,
-            similarity or (lambda rows: queries[rows] @ items.T),
-            query.labels,
-            gallery.labels,
-            block_size=len(query) if re_ranking else block_size,
-            excluded_last=re_ranking,
-            query_cameras=query.cameras,
-            gallery_cameras=gallery_cameras,
-        )
-    return RetrievalResult(
-        values,
-        intervals,
-        num_queries=len(query),
-        num_answerable=int((ranks.counts > 0).sum()),
-        num_gallery=len(gallery),
-        protocol=_protocol(use_cameras, ids[0] is not None, re_ranking, exact),
-    )
 
 
 def _scores(

@@ -82,8 +82,8 @@ def rank_relevant(
     Raises:
         DataError: If a table is empty or an embedding is not finite; names its row.
     """
-    _check(query, "query")
-    _check(gallery, "gallery")
+    check_embeddings(query, "query")
+    check_embeddings(gallery, "gallery")
     order = torch.argsort(gallery_labels, stable=True)
     block = _SortedGallery(
         gallery[order],
@@ -142,7 +142,12 @@ def rank_among(similarity: Tensor, relevant: Tensor, keep: Tensor) -> RelevantRa
     return RelevantRanks(_count(others, thresholds, num_relevant), num_relevant, keep.sum(dim=1))
 
 
-def _check(embeddings: Tensor, what: str) -> None:
+def check_embeddings(embeddings: Tensor, what: str) -> None:
+    """Refuse a table that cannot be ranked.
+
+    Raises:
+        DataError: If it is empty or an embedding is not finite; names its row.
+    """
     if embeddings.ndim != 2 or len(embeddings) == 0:
         raise DataError(f"the {what} needs embeddings [N, D], got {list(embeddings.shape)}.")
     finite = torch.isfinite(embeddings).all(dim=1)

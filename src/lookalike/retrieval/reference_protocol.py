@@ -53,8 +53,8 @@ def reference_evaluation(
     gallery_cameras: Tensor | None = None,
     block_size: int = 64,
     excluded_last: bool = False,
-) -> dict[str, float]:
-    """Score all queries, block by block.
+) -> tuple[dict[str, float], int]:
+    """Score all queries, block by block; tell how many of them have a relevant item.
 
     Args:
         metrics: At least one.
@@ -67,15 +67,17 @@ def reference_evaluation(
         excluded_last: Excluded items stand behind all others instead of at similarity 0.
     """
     totals: dict[str, float] = {}
+    num_answerable = 0
     for rows in torch.split(torch.arange(len(query_labels)), block_size):
         scores, relevant = similarity(rows), query_labels[rows, None] == gallery_labels
         if query_cameras is not None and gallery_cameras is not None:
             excluded = relevant & (query_cameras[rows, None] == gallery_cameras)
             place = float(scores.min()) - 1.0 if excluded_last else 0.0
             scores, relevant = scores.masked_fill(excluded, place), relevant & ~excluded
+        num_answerable += int(relevant.any(dim=1).sum())
         for name, value in reference_values(metrics, scores, relevant).items():
             totals[name] = totals.get(name, 0.0) + value * len(rows) / len(query_labels)
-    return totals
+    return totals, num_answerable
 
 
 def _from_rank_zero(name: str, per_query: Tensor, ranks: RelevantRanks) -> Tensor:
