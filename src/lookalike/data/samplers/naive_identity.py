@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lookalike.data.samplers.label_groups import LabelGroups, check_batch
-from lookalike.data.samplers.planned import PlannedSampler
+from lookalike.data.samplers.planned import IdentitySampler
 
 
-class NaiveIdentitySampler(PlannedSampler):
+class NaiveIdentitySampler(IdentitySampler):
     """Deal every image of every label in groups of K, topping up the last group of a label.
 
     Unlike ``RandomIdentitySampler`` it fills a remainder with images of the same label instead of
@@ -41,10 +40,7 @@ class NaiveIdentitySampler(PlannedSampler):
         drop_last: bool = False,
         seed: int = 0,
     ) -> None:
-        self.groups = LabelGroups(labels)
-        self.labels_per_batch = check_batch(batch_size, images_per_label, len(self.groups))
-        super().__init__(len(labels), batch_size, drop_last, seed)
-        self.images_per_label = images_per_label
+        super().__init__(labels, batch_size, images_per_label, drop_last, seed)
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from lookalike.data.samplers.label_groups import LabelGroups, check_batch, draw_labels
-from lookalike.data.samplers.planned import PlannedSampler
+from lookalike.data.samplers.label_groups import draw_labels
+from lookalike.data.samplers.planned import IdentitySampler
 
 
-class PKSampler(PlannedSampler):
+class PKSampler(IdentitySampler):
     """Draw P distinct labels for each batch, then K images of each.
 
     Batches are independent draws: an epoch has as many as the data has images for, but is no
@@ -54,10 +54,7 @@ class PKSampler(PlannedSampler):
         ratio: Sequence[float] | None = None,
         seed: int = 0,
     ) -> None:
-        self.groups = LabelGroups(labels)
-        self.labels_per_batch = check_batch(batch_size, images_per_label, len(self.groups))
-        super().__init__(len(labels), batch_size, drop_last, seed)
-        self.images_per_label = images_per_label
+        super().__init__(labels, batch_size, images_per_label, drop_last, seed)
         self.weights = self.groups.sizes.astype(np.float64)
         if sample_method == "id_avg_prob":
             self.weights = np.ones(len(self.groups))

@@ -1,9 +1,11 @@
-"""What every batch sampler has: a length, and epochs that differ but can be repeated."""
+"""What batch samplers share: a length, epochs that can be repeated, images sorted by label."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from lookalike.data.samplers.label_groups import LabelGroups, check_batch
 
 
 class PlannedSampler(ABC):
@@ -34,3 +36,31 @@ class PlannedSampler(ABC):
     def __iter__(self) -> Iterator[list[int]]:
         self.epoch += 1
         return self.plan(self.epoch - 1)
+
+
+class IdentitySampler(PlannedSampler):
+    """Batches of P labels with K images each.
+
+    Args:
+        labels: One per image.
+        batch_size: P * K.
+        images_per_label: K.
+        drop_last: As in PlannedSampler.
+        seed: As in PlannedSampler.
+
+    Raises:
+        ValueError: If K does not divide batch_size, or there are fewer than P labels.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        batch_size: int,
+        images_per_label: int,
+        drop_last: bool,
+        seed: int,
+    ) -> None:
+        self.groups = LabelGroups(labels)
+        self.labels_per_batch = check_batch(batch_size, images_per_label, len(self.groups))
+        super().__init__(len(labels), batch_size, drop_last, seed)
+        self.images_per_label = images_per_label

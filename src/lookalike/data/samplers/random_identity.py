@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.data.samplers.label_groups import IntArray, LabelGroups, check_batch
-from lookalike.data.samplers.planned import PlannedSampler
+from lookalike.data.samplers.label_groups import IntArray
+from lookalike.data.samplers.planned import IdentitySampler
 
 
-class RandomIdentitySampler(PlannedSampler):
+class RandomIdentitySampler(IdentitySampler):
     """Draw P labels for each batch and K images of each, until too few labels are left.
 
     At the start of an epoch the images of every label are shuffled and cut into groups of K; the
@@ -56,13 +56,12 @@ class RandomIdentitySampler(PlannedSampler):
     ) -> None:
         if max_iters is not None and max_iters < 1:
             raise ValueError(f"max_iters must be positive, got {max_iters}.")
-        groups = LabelGroups(labels)
-        self.labels_per_batch = check_batch(batch_size, images_per_label, len(groups))
-        self.images_per_label, self.max_iters = images_per_label, max_iters
-        self.by_label, self.starts, self.sizes = groups.images, groups.starts, groups.sizes
+        super().__init__(labels, batch_size, images_per_label, drop_last, seed)
+        self.max_iters = max_iters
+        self.by_label, self.starts = self.groups.images, self.groups.starts
+        self.sizes = self.groups.sizes
         self.num_groups = np.maximum(self.sizes // images_per_label, 1)
-        dealt = int(self.num_groups.sum()) * images_per_label
-        super().__init__(dealt, batch_size, drop_last, seed)
+        self.num_images = int(self.num_groups.sum()) * images_per_label  # remainders sit out
 
     def __len__(self) -> int:
         return super().__len__() if self.max_iters is None else self.max_iters
