@@ -16,6 +16,7 @@ from lookalike.assembly.dialect import (
     translate_component,
 )
 from lookalike.assembly.parts import TRANSFORM_WORDS, prepare_part, schedule_spec
+from lookalike.assembly.scopes import WHOLE_MODEL
 from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
 from lookalike.config.overrides import apply_overrides
@@ -223,7 +224,7 @@ def _check(
 def _scopes(config: RunConfig, document: Document) -> list[Problem]:
     """Refuse an optimiser scope that is a plain word without meaning."""
     losses = [spec.name for spec in config.Loss.Train] if config.Loss else []
-    known = ["all", "RecModel", "DistillationModel", "backbone", "neck", "head", *losses]
+    known = ["all", *WHOLE_MODEL, "backbone", "neck", "head", *losses]
     return [
         document.problem(
             _scope_path(document.data["Optimizer"], index, spec.name),

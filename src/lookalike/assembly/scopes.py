@@ -9,6 +9,8 @@ from torch import nn
 from lookalike.errors import ConfigError, nearest
 from lookalike.losses import WeightedSum
 
+WHOLE_MODEL = ("RecModel", "DistillationModel")
+
 _KINDS: dict[type[nn.Module], str] = {
     nn.Conv2d: "conv",
     nn.Linear: "fc",
@@ -35,7 +37,7 @@ def modules_in_scope(scope: str, model: nn.Module, loss: nn.Module) -> list[nn.M
     """
     if scope == "all":
         return [model, loss]
-    if scope in ("RecModel", type(model).__name__, "DistillationModel"):
+    if scope in (*WHOLE_MODEL, type(model).__name__):
         return [model]
     found: list[nn.Module] = []
     if scope.endswith("Loss"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -33,10 +33,16 @@ def allowed_keys(path: KeyPath) -> list[str]:
     for name in names:
         fields = [s.model_fields[name].annotation for s in sections if name in s.model_fields]
         sections = [section for field in fields for section in _sections_in(field)]
-        if any("dict" in str(field) for field in fields) and sections:
+        if any(_is_by_name(field) for field in fields) and sections:
             next(names, None)  # the name of one of several models
     known = dict.fromkeys(name for section in sections for name in section.model_fields)
     return [] if _OPEN & set(known) else [name for name in known if name != "single"]
+
+
+def _is_by_name(annotation: Any) -> bool:
+    """Tell whether sections stand under names of their own, ``dict[str, X]``."""
+    inner = any(_is_by_name(part) for part in get_args(annotation))
+    return get_origin(annotation) is dict or inner
 
 
 def _sections_in(annotation: Any) -> list[type[BaseModel]]:
