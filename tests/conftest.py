@@ -156,6 +156,19 @@ def trainer_of(tiny, *overrides):
     return make_trainer(job, log)
 
 
+def train_in_two_parts(tiny, *overrides):
+    """Train one epoch, then resume to the end in another training loop, which is returned."""
+    from lookalike.training import load_checkpoint
+
+    first = trainer_of(tiny, *overrides)
+    first.epochs = 1
+    first.run()
+    second = trainer_of(tiny, *overrides)
+    second.restore(load_checkpoint(tiny / "output"))
+    second.run()
+    return second
+
+
 @pytest.fixture
 def lookalike():
     """Run the command line in a process of its own; returns the finished process."""

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import trainer_of
+from conftest import train_in_two_parts, trainer_of
 from torch import nn
 
 from lookalike import build
@@ -54,12 +54,7 @@ def test_an_embedding_that_would_shrink_is_refused():
 
 def test_a_pruned_run_resumes_and_is_evaluated(tiny):
     slim = "+Slim={prune: {name: fpgm, pruned_ratio: 0.3}}"
-    first = trainer_of(tiny, slim)
-    first.epochs = 1
-    first.run()
-    second = trainer_of(tiny, slim)
-    second.restore(load_checkpoint(tiny / "output"))
-    second.run()
+    train_in_two_parts(tiny, slim)
     trained = f"Global.pretrained_model={tiny}/output/latest"
     job = build_job(load_run(tiny / "run.yaml", [slim, trained]), training=False)
     saved = load_checkpoint(tiny / "output").model

@@ -3,7 +3,7 @@
 import onnx
 import pytest
 import torch
-from conftest import trainer_of
+from conftest import train_in_two_parts, trainer_of
 from torch import nn
 
 from lookalike.assembly.export import export
@@ -84,12 +84,7 @@ def test_fixed_integers_compute_the_same(images):
 def test_a_run_resumes_bit_for_bit_and_is_exported_as_integers(tiny):
     straight = tiny / "straight"
     trainer_of(tiny, QUANT, f"Global.output_dir={straight}").run()
-    first = trainer_of(tiny, QUANT)
-    first.epochs = 1
-    first.run()
-    second = trainer_of(tiny, QUANT)
-    second.restore(load_checkpoint(tiny / "output"))
-    second.run()
+    train_in_two_parts(tiny, QUANT)
     expected, found = load_checkpoint(straight).model, load_checkpoint(tiny / "output").model
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     options = [

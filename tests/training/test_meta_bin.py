@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from conftest import trainer_of
+from conftest import train_in_two_parts, trainer_of
 from reference_data import market
 from torch import nn
 
@@ -125,12 +125,7 @@ def test_a_run_moves_the_gates_and_resumes_bit_for_bit(folder):
     straight = folder / "straight"
     whole = trainer_of(folder, f"Global.output_dir={straight}")
     whole.run()
-    first = trainer_of(folder)
-    first.epochs = 1
-    first.run()
-    second = trainer_of(folder)
-    second.restore(load_checkpoint(folder / "output"))
-    second.run()
+    train_in_two_parts(folder)
     expected, found = load_checkpoint(straight).model, load_checkpoint(folder / "output").model
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     gates = torch.cat([value for name, value in found.items() if name.endswith(".gate")])

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import trainer_of
+from conftest import train_in_two_parts, trainer_of
 from test_trainer import losses
 from torch import nn
 
@@ -108,12 +108,7 @@ AVERAGE = ("+EMA={decay: 0.5}",)
 def test_a_run_in_two_parts_equals_the_whole(tiny, extra):
     straight = tiny / "straight"
     trainer_of(tiny, f"Global.output_dir={straight}", *extra).run()
-    first = trainer_of(tiny, *extra)
-    first.epochs = 1
-    first.run()
-    second = trainer_of(tiny, *extra)
-    second.restore(load_checkpoint(tiny / "output"))
-    second.run()
+    train_in_two_parts(tiny, *extra)
     expected, found = load_checkpoint(straight), load_checkpoint(tiny / "output")
     for name, value in expected.model.items():
         assert torch.equal(value, found.model[name]), name
