@@ -17,7 +17,7 @@ from typing import Any
 
 from lookalike.assembly.catalog import CATALOG
 from lookalike.assembly.dialect import their_names
-from lookalike.assembly.parts import RUNTIME
+from lookalike.assembly.prepare import RUNTIME
 from lookalike.assembly.signatures import signature_of
 from lookalike.cli.list_components import plural
 from lookalike.paddleclas.words import WORDS

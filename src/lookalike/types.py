@@ -41,7 +41,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """B samples: images ``[B, 3, H, W]``; labels, cameras and indices ``[B]`` int64."""
+    """B samples: images ``[B, 3, H, W]``; labels, cameras and indices ``[B]`` int64.
+
+    Where images are mixed, labels are targets ``[B, C]`` float32.
+    """
 
     images: Tensor
     labels: Tensor

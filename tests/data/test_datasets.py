@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lookalike import build
-from lookalike.errors import DataError
+from lookalike.errors import ConfigError, DataError
 
 
 def picture(path, size=(20, 10), colour=(10, 200, 30)):
@@ -155,3 +155,65 @@ def test_csv_labels_too_long_for_a_number_are_names(tmp_path):
     assert build("dataset", {"Table": spec}).labels == [1, 0]
     with pytest.raises(DataError, match=f"t.csv:2: .*camera '{codes[0]}' is malformed"):
         build("dataset", {"Table": {**spec, "camera_column": "label"}})
+
+
+def listed(folder, name, labels):
+    """Write a folder with one picture per label and its list; return the spec of its reader."""
+    for index in range(len(labels)):
+        picture(folder / name / f"{index}.png", colour=(index, 0, 0))
+    lines = [f"{index}.png {label} {index}\n" for index, label in enumerate(labels)]
+    (folder / f"{name}.txt").write_text("".join(lines))
+    paths = {"image_root": str(folder / name), "cls_label_path": str(folder / f"{name}.txt")}
+    return {"name": "VeriWild", **paths}
+
+
+def test_a_mix_joins_data_sets_each_with_its_transforms(tmp_path):
+    flat = listed(tmp_path, "flat", [0, 0, 1])
+    big = listed(tmp_path, "big", [2, 3]) | {"transform_ops": [{"ResizeImage": {"size": 8}}]}
+    dataset = build("dataset", {"name": "MixDataset", "datasets_config": [flat, big]})
+    assert dataset.labels == [0, 0, 1, 2, 3]
+    assert dataset.cameras == [0, 1, 2, 0, 1]
+    assert dataset.paths == ["flat/0.png", "flat/1.png", "flat/2.png", "big/0.png", "big/1.png"]
+    assert [tuple(dataset[i].image.shape) for i in (2, 3)] == [(3, 10, 20), (3, 8, 8)]
+    assert (dataset[4].index, dataset[4].label, int(dataset[4].image[0, 0, 0])) == (4, 3, 1)
+    assert dataset.where(4) == f"{tmp_path / 'big.txt'}:2"
+    with pytest.raises(DataError, match="label 3 is outside"):
+        dataset.check_labels(3)
+
+
+def test_mistakes_inside_a_mix_are_told_with_their_place(tmp_path):
+    flat = listed(tmp_path, "flat", [0])
+    wrong = [flat | {"relabell": True}, {"name": "Nothing"}]
+    with pytest.raises(ConfigError) as caught:
+        build("dataset", {"name": "MixDataset", "datasets_config": wrong})
+    assert "datasets_config.0.relabell: unknown argument. Did you mean 'relabel'?" in str(
+        caught.value
+    )
+    assert "datasets_config.1: no dataset is called 'Nothing'" in str(caught.value)
+    with pytest.raises(ConfigError, match="datasets_config: is missing"):
+        build("dataset", {"name": "MixDataset"})
+    with pytest.raises(ConfigError, match="VeriWild takes no datasets"):
+        build("dataset", flat | {"datasets": [flat]})
+
+
+def test_labels_that_a_transform_tells(tmp_path):
+    for name in ("a b.png", "c.png"):
+        picture(tmp_path / name)
+    (tmp_path / "list.txt").write_text("a b.png,one\nc.png,two\n")
+    spec = {
+        "name": "CustomLabelDataset",
+        "image_root": str(tmp_path),
+        "sample_list_path": str(tmp_path / "list.txt"),
+        "delimiter": ",",
+        "label_key": "random_rot90_orientation",
+        "transform_ops": [{"ResizeImage": {"size": 8}}, {"RandomRot90": None}],
+    }
+    dataset = build("dataset", spec)
+    assert dataset.paths == ["a b.png", "c.png"]
+    assert {dataset[0].label for _ in range(60)} == {0, 1, 2, 3}
+    dataset.check_labels(1)
+    with pytest.raises(DataError, match=r"outside \[0, 1\)"):
+        [dataset[1] for _ in range(60)]
+    with pytest.raises(DataError, match="no transform tells 'angle'.*random_rot90_orientation"):
+        build("dataset", spec | {"label_key": "angle"})[0]
+    assert build("dataset", spec | {"label_key": None})[1].label == 0

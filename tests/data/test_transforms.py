@@ -1,6 +1,5 @@
 """Transforms against the recorded numbers, and what must hold whatever is drawn."""
 
-import functools
 import random
 
 import numpy as np
@@ -13,7 +12,6 @@ from scipy.stats import ks_2samp
 import lookalike
 from lookalike.data import transforms
 from lookalike.data.randomness import seeded
-from lookalike.data.transforms import batch_mix
 from lookalike.data.transforms.cv2_resize import resize_like_cv2
 from lookalike.data.transforms.pipeline import to_chw_tensor
 
@@ -158,12 +156,10 @@ NOT_COMPARED = {"mean", "std", "mean_abs_diff"}
 
 
 def drawn(case, count):
-    component, args = case["component"], yaml_args(case)
-    if component.endswith("Operator"):
-        mix = {"MixupOperator": batch_mix.mixup, "CutmixOperator": batch_mix.cutmix}[component]
-        made = functools.partial(mix, num_classes=args.pop("class_num"), **args)
-    else:
-        made = build({component: args})
+    component = case["component"]
+    spec = {component: yaml_args(case)}
+    # a mixture is no link of a chain
+    made = lookalike.build("transform", spec) if component.endswith("Operator") else build(spec)
     with seeded(11):
         return [DRAWS[component](made) for _ in range(count)]
 
@@ -212,6 +208,9 @@ EVERY = [
     {"GridMask": {"d1": 4, "d2": 12, "rotate": 90, "ratio": 0.5, "mode": 0, "prob": 1.0}},
     {"HideAndSeek": None},
     {"PCALighting": None},
+    {"RandAugmentV2": {"num_layers": 2, "fillcolor": [9, 9, 9]}},
+    {"RandAugmentV3": {"magnitude": 9, "interpolation": "bilinear"}},
+    {"RandAugmentV4": None},
     {"Pad": {"padding": 10, "backend": "cv2", "padding_mode": "constant"}},
     {"RandAugment": {"num_layers": 2, "magnitude": 5}},
     {"RandCropImage": {"size": [16, 20], "interpolation": "random", "use_log_aspect": True}},
@@ -426,13 +425,46 @@ def test_every_policy_of_timm_runs_with_this_pillow():
         build({"TimmAutoAugment": {"config_str": "nonsense"}})
 
 
-def test_randaugment_at_both_ends():
+@pytest.mark.parametrize("name", ["RandAugment", "RandAugmentV2", "RandAugmentV3"])
+def test_randaugment_at_both_ends(name):
     for magnitude in (0, 10):
-        chain = build({"RandAugment": {"magnitude": magnitude, "num_layers": 3}})
+        chain = build({name: {"magnitude": magnitude, "num_layers": 3}})
         with seeded(1):
-            assert all(chain(PHOTO).shape == PHOTO.shape for _ in range(100))
+            made = [chain(PHOTO) for _ in range(100)]
+        assert all(one.shape == PHOTO.shape and one.dtype == np.uint8 for one in made)
+    assert len({one.tobytes() for one in made}) > 20  # at the strong end
     with pytest.raises(lookalike.ConfigError, match="magnitude must be in 0 to 10"):
-        build({"RandAugment": {"magnitude": 11}})
+        build({name: {"magnitude": 11}})
+
+
+def test_randaugment_draws_all_its_distortions():
+    from lookalike.data.transforms import rand_augment
+
+    for table, size in ((rand_augment._EFFICIENT_NET, 16), (rand_augment._PAIRS, 15)):
+        assert len(table) == size
+        with seeded(3):
+            made = [distort(Image.fromarray(PHOTO), 0.7, (9, 9, 9)) for distort in table]
+        # the photo's contrast is full already
+        assert len({one.tobytes() for one in made}) >= size - 1
+    with seeded(3):
+        untouched = [
+            np.array_equal(build({"RandAugmentV4": None})(PHOTO), PHOTO) for _ in range(400)
+        ]
+    assert 0.15 < np.mean(untouched) < 0.4  # a quarter, and what changes nothing
+
+
+def test_distortions_by_hand():
+    from lookalike.data.transforms import distortions as d
+
+    gray = Image.new("RGB", (8, 8), (100, 200, 40))
+    assert d.brighten_shadows(gray, 0.5, (0,)).getpixel((0, 0)) == (155, 200, 95)
+    assert d.posterize(gray, 1.0, (0,)).getpixel((0, 0)) == (96, 192, 32)
+    assert d.posterize(gray, 0.5, (0,), falls=False).getpixel((0, 0)) == (64, 192, 0)
+    assert d.solarize(gray, 0.5, (0,)).getpixel((0, 0)) == (100, 55, 40)
+    assert d.solarize(gray, 0.2, (0,), falls=False).getpixel((0, 0)) == (155, 55, 215 - 175)
+    with seeded(1):
+        hole = np.asarray(d.cut_out(gray, 1.0, (7, 0, 0), most=2))
+    assert (hole == 7).all(axis=2).sum() in range(1, 17)
 
 
 def test_colours_after_the_normalisation_are_refused():
@@ -442,29 +474,57 @@ def test_colours_after_the_normalisation_are_refused():
         build({"ToTensor": None}, {"RandomGrayscale": {"p": 1.0}})(PHOTO)
 
 
-def test_batches_mix_by_regions():
+@pytest.mark.parametrize("name", ["FmixOperator", "MixupOperator", "CutmixOperator"])
+def test_pixels_and_targets_are_mixed_alike(name):
     images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 16, 12)
     labels = torch.arange(4).view(4, 1)
+    mixture = lookalike.build("mixture", {name: {"class_num": 5}})
     with seeded(2):
         for _ in range(20):
-            mixed, targets = batch_mix.fmix(images, labels, num_classes=5)
+            mixed, targets = mixture(images, labels)
             torch.testing.assert_close(mixed.mean(dim=(1, 2, 3)), targets @ torch.arange(5.0))
-    with pytest.raises(ValueError, match="alpha must be above 0"):
-        batch_mix.mixup(images, labels, num_classes=5, alpha=0.0)
+    with pytest.raises(lookalike.ConfigError, match="alpha must be above 0"):
+        lookalike.build("mixture", {name: {"class_num": 5, "alpha": 0.0}})
 
 
 def test_one_mixture_is_drawn_by_its_probability():
     images, labels = torch.rand(4, 3, 4, 4), torch.arange(4)
-    mixers = {batch_mix.mixup: 0.3, batch_mix.cutmix: 0.2}
+    parts = {"MixupOperator": {"alpha": 0.2, "prob": 0.3}, "CutmixOperator": {"prob": 0.2}}
+    mixture = lookalike.build("mixture", {"OpSampler": parts}, num_classes=4)
     with seeded(2):
-        pure = [
-            torch.equal(batch_mix.one_of(images, labels, num_classes=4, mixers=mixers)[0], images)
-            for _ in range(400)
-        ]
+        pure = [torch.equal(mixture(images, labels)[0], images) for _ in range(400)]
     # a mixture can leave the batch as it is
     assert 0.45 < np.mean(pure) < 0.75
-    with pytest.raises(ValueError, match="sum to at most 1"):
-        batch_mix.one_of(images, labels, num_classes=4, mixers={batch_mix.mixup: 1.5})
+    native = {"MixOneOf": {"mixtures": [{"Mixup": {"alpha": 0.2, "prob": 0.3}}, {"CutMix": None}]}}
+    assert lookalike.build("mixture", native, num_classes=4).mixtures[0][1] == 0.3
+    parts["MixupOperator"]["prob"] = 1.5
+    with pytest.raises(lookalike.ConfigError, match="sum to at most 1"):
+        lookalike.build("mixture", {"OpSampler": parts}, num_classes=4)
+
+
+def test_wrong_words_inside_a_mixture_are_told_with_their_place():
+    spec = {"OpSampler": {"MixupOperator": {"alfa": 0.2}, "NoOperator": {}}}
+    with pytest.raises(lookalike.ConfigError) as caught:
+        lookalike.build("mixture", spec, num_classes=4)
+    assert "mixtures.0.MixupOperator.alfa: unknown argument. Did you mean 'alpha'?" in str(
+        caught.value
+    )
+    assert "no mixture is called 'NoOperator'" in str(caught.value)
+    with pytest.raises(lookalike.ConfigError, match="num_classes: is missing"):
+        lookalike.build("mixture", {"FmixOperator": {}})
+
+
+def test_mixup_or_cutmix_is_timms():
+    images, labels = torch.rand(6, 3, 8, 8), torch.arange(6)
+    spec = {"MixupCutmixHybrid": {"cutmix_alpha": 1.0, "num_classes": 6, "label_smoothing": 0.0}}
+    mixture = lookalike.build("mixture", spec)
+    with seeded(5):
+        mixed, targets = mixture(images, labels)
+    assert mixed.shape == images.shape
+    assert not torch.equal(mixed, images)
+    torch.testing.assert_close(targets.sum(dim=1), torch.ones(6))
+    with pytest.raises(ValueError, match="in pairs"):
+        mixture(images[:5], labels[:5])
 
 
 def test_only_the_seeded_generators_are_drawn_from():

@@ -107,3 +107,16 @@ def test_a_missing_output_is_named():
 def test_an_unknown_loss_names_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'SupConLoss'"):
         build("loss", {"SupConLos": {}})
+
+
+def test_the_magnitude_loss_by_hand_and_by_differences():
+    loss = build("loss", {"MagnitudeLoss": {"lower_norm": 1.0, "upper_norm": 4.0}})
+    rows = torch.tensor([[3.0, 0.0], [0.0, 0.5], [9.0, 0.0]], dtype=torch.float64)
+    expected = (3 / 16 + 1 / 3 + 1 / 16 + 1 + 4 / 16 + 1 / 4) / 3
+    torch.testing.assert_close(
+        loss({"features": rows}, torch.arange(3)), torch.tensor(expected, dtype=torch.float64)
+    )
+    inside = rows[:1].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: loss({"features": x}, torch.arange(1)), inside)
+    with pytest.raises(ConfigError, match="must rise"):
+        build("loss", {"MagnitudeLoss": {"lower_norm": 5.0, "upper_norm": 4.0}})

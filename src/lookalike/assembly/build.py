@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lookalike.assembly import parts
+from lookalike.assembly import data_parts, parts
+from lookalike.assembly.catalog import CATALOG
+from lookalike.assembly.dialect import translate_component
+from lookalike.assembly.prepare import require
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.config.specs import OptimizerSpec, SamplerSpec
@@ -17,11 +20,12 @@ def build(kind: str, spec: Any, *, allow_import: Sequence[str] = (), **runtime: 
 
     Args:
         kind: ``backbone``, ``neck``, ``head``, ``model``, ``loss``, ``metric``, ``dataset``,
-            ``transform``, ``sampler``, ``optimizer`` or ``schedule``.
+            ``transform``, ``mixture``, ``sampler``, ``optimizer`` or ``schedule``.
         spec: As in the YAML: ``{"name": X, ...}`` or ``{X: {...}}``; for ``model`` the ``Arch``
             section; for ``loss``, ``metric`` and ``transform`` also a list of specs.
         allow_import: Modules that an import path in the spec may name.
-        **runtime: What a YAML cannot know: ``labels`` and ``seed`` for a sampler; ``epochs`` and
+        **runtime: What a YAML cannot know: ``labels`` and ``seed`` for a sampler (and ``sizes``,
+            of the parts of a mixed data set); ``num_classes`` for a mixture; ``epochs`` and
             ``steps_per_epoch`` for a schedule or optimizer; ``model`` (and ``loss``) or
             ``parameters`` for an optimizer; ``image_shape`` for a model.
 
@@ -85,23 +89,30 @@ def _model(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
 def _loss(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
     if isinstance(spec, list):
         return parts.make_loss(_many(spec), allow)
-    return parts.require("loss", _component(spec), allow).make(**runtime)
+    return require("loss", _component(spec), allow).make(**runtime)
 
 
 def _metric(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
     if isinstance(spec, list):
         return parts.make_metrics(_many(spec), allow)
-    return parts.require("metric", _component(spec), allow).make(**runtime)
+    return require("metric", _component(spec), allow).make(**runtime)
 
 
 def _transform(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
     if isinstance(spec, list):
-        return parts.make_pipeline(spec, allow, **runtime)
-    return parts.require("transform", _component(spec), allow).make(**runtime)
+        return data_parts.make_pipeline(spec, allow, **runtime)
+    component = _component(spec)
+    if translate_component("mixture", component.name, {}).name in CATALOG["mixture"]:
+        return _mixture(spec, allow, runtime)
+    return require("transform", component, allow).make(**runtime)
+
+
+def _mixture(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
+    return data_parts.make_mixture(_component(spec), allow_import=allow, **runtime)
 
 
 def _dataset(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
-    return parts.make_dataset(_component(spec), allow, **runtime)
+    return data_parts.make_dataset(_component(spec), allow, **runtime)
 
 
 def _sampler(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
@@ -110,7 +121,7 @@ def _sampler(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any
     else:
         component = _component(spec)
         parsed = SamplerSpec(**{"name": component.name, **component.args})
-    return parts.make_sampler(parsed, allow_import=allow, **runtime)
+    return data_parts.make_sampler(parsed, allow_import=allow, **runtime)
 
 
 def _optimizer(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:
@@ -140,6 +151,7 @@ _BUILDERS: dict[str, Callable[[Any, Sequence[str], Mapping[str, Any]], Any]] = {
     "metric": _metric,
     "dataset": _dataset,
     "transform": _transform,
+    "mixture": _mixture,
     "sampler": _sampler,
     "optimizer": _optimizer,
     "schedule": _schedule,

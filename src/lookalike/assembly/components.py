@@ -55,6 +55,7 @@ def prepare(
     args: Mapping[str, Any],
     *,
     runtime: Sequence[str] = (),
+    provided: Sequence[str] = (),
     allow_import: Sequence[str] = (),
 ) -> tuple[Ready | None, list[tuple[str, str]]]:
     """Find a component and check its arguments.
@@ -64,6 +65,7 @@ def prepare(
         name: Ours, PaddleClas's, ``module:attribute``, or an entry point's.
         args: As the YAML gives them.
         runtime: Arguments the program provides.
+        provided: Arguments the program provides unless the YAML gives them.
         allow_import: Modules (with all below them) that an import path may name.
 
     Returns:
@@ -80,6 +82,7 @@ def prepare(
         signature,
         translated.args,
         runtime=runtime,
+        provided=provided,
         their_words=translated.their_words,
         known_words=translated.words,
     )

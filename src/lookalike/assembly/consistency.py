@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lookalike.assembly.dialect import translate_component
 from lookalike.assembly.load import Run
-from lookalike.assembly.parts import prepare_part
+from lookalike.assembly.prepare import Inner, mixtures_of, prepare_part
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import DistillationSection
 from lookalike.data import ImageDataset
@@ -44,8 +45,50 @@ def check_sections(run: Run) -> None:
             )
     if run.config.Global.train_mode == "metabin":
         missing += _missing_for_metabin(run)
+    missing += _mixing_problems(run)
     if missing:
         raise ConfigError(missing)
+
+
+def mixes(run: Run) -> list[Inner]:
+    """Return the mixtures of the training batches."""
+    train = run.config.DataLoader.Train
+    return [] if train is None else mixtures_of(train.dataset)
+
+
+def _mixing_problems(run: Run) -> list[Problem]:
+    """Say what cannot learn from mixed images, whose targets have a share of two classes."""
+    mixtures = mixes(run)
+    if not mixtures:
+        return []
+    word = mixtures[0].at.split(".")[0]
+    found = []
+
+    def add(path: tuple[str | int, ...], text: str) -> None:
+        found.append(run.document.problem(path, text))
+
+    if len(mixtures) > 1:
+        add(
+            ("DataLoader", "Train", "dataset", word),
+            f"{len(mixtures)} mixtures; a batch is mixed once: put them under OpSampler, each "
+            "with its prob.",
+        )
+    head = getattr(run.config.Arch, "Head", None)
+    plain = translate_component("head", head.name, {}).name if head else "(none)"
+    if plain != "LinearHead":
+        add(
+            ("Arch", "Head"),
+            f"{word} gives each image a share of two classes; a margin head needs one label per "
+            f"image. Use the head FC, found {plain}.",
+        )
+    for index, spec in enumerate(run.config.Loss.Train if run.config.Loss else []):
+        if spec.name != "SoftTargetCrossEntropy":
+            add(
+                ("Loss", "Train", index),
+                f"{word} gives each image a share of two classes, and {spec.name} does not take "
+                "shares as they are; use SoftTargetCrossEntropy.",
+            )
+    return found
 
 
 def _missing_for_metabin(run: Run) -> list[Problem]:
@@ -101,6 +144,8 @@ def settings_without_effect(run: Run) -> list[str]:
         )
     if "AMP" in config.model_fields_set and "use_amp" not in config.AMP.model_fields_set:
         notes.append("AMP is on, because the section is there; AMP.use_amp: False switches it off.")
+    if config.Metric.Train and mixes(run):
+        notes.append("Metric.Train decides nothing: mixed images have no single right class.")
     if config.AMP.use_amp and config.AMP.level == "O2":
         notes.append("AMP.level O2 is computed as O1: the weights stay float32.")
     if config.Global.eval_mode == "adaface" and config.Metric.Eval:
@@ -140,7 +185,7 @@ def check_domains(dataset: ImageDataset) -> None:
 
 
 # they look at each embedding by itself
-_NOT_OVER_PAIRS = ("CenterLoss",)
+_NOT_OVER_PAIRS = ("CenterLoss", "MagnitudeLoss")
 
 
 def check_sampler(run: Run, dataset: ImageDataset, sampler: Any) -> None:

@@ -11,6 +11,7 @@ try:
         Translation,
         drop_ignored,
         drop_irrelevant,
+        gather,
         other_program,
         stays_whole,
         stop_layer_candidates,
@@ -43,6 +44,10 @@ except ImportError:
         """Keep every key."""
         return data, []
 
+    def gather(kind: str, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Keep every argument where it is."""
+        return dict(args)
+
     def other_program(data: Mapping[str, Any]) -> str | None:
         """Know no other program."""
         return None
@@ -66,6 +71,7 @@ __all__ = [
     "Translation",
     "drop_ignored",
     "drop_irrelevant",
+    "gather",
     "other_program",
     "stays_whole",
     "stop_layer_candidates",

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lookalike.assembly.data_parts import make_dataset, make_sampler
 from lookalike.assembly.load import Run
-from lookalike.assembly.parts import make_dataset, make_metrics, make_sampler
+from lookalike.assembly.parts import make_metrics
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import SplitSection
 from lookalike.data import ImageDataset, make_loader

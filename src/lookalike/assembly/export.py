@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
-from lookalike.assembly.parts import listed_transforms
 from lookalike.data import ImageDataset
 from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
 from lookalike.geometry import unit

@@ -67,13 +67,7 @@ def _features(
     num_workers: int,
     log: RunLog,
 ) -> Tensor:
-    plain = ImageDataset(
-        images.image_root,
-        images.images,
-        transforms=transforms,
-        source=images.source,
-        boxes=images.boxes,
-    )
+    plain = images.with_transforms(transforms)
     batches = make_loader(
         plain, SequenceSampler(plain.labels, batch_size=64), num_workers=num_workers
     )

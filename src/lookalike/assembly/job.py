@@ -15,14 +15,11 @@ from lookalike.assembly.consistency import (
     check_sections,
     settings_without_effect,
 )
+from lookalike.assembly.data_parts import make_dataset, make_mixing, make_sampler
 from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
-from lookalike.assembly.parts import (
-    make_dataset,
-    make_sampler,
-)
 from lookalike.assembly.start_weights import start_weights, weights_source
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
@@ -163,8 +160,9 @@ def _stream(
 ) -> tuple[ImageDataset, EndlessBatches]:
     run, seed = job.run, seed_of(job.run)
     dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
+    num_classes = None
     for part in job.built.parts:
-        num_classes = getattr(part.model.head, "num_classes", None)
+        num_classes = getattr(part.model.head, "num_classes", num_classes)
         if num_classes is not None:
             dataset.check_labels(num_classes)
     sampler = make_sampler(
@@ -172,6 +170,7 @@ def _stream(
         dataset.labels,
         cameras=dataset.cameras,
         seed=seed,
+        sizes=getattr(dataset, "sizes", None),
         allow_import=run.allow_import,
     )
     batches = EndlessBatches(
@@ -181,6 +180,7 @@ def _stream(
         num_workers=workers(section.loader.num_workers),
         prefetch_factor=section.loader.prefetch_factor,
         pin_memory=job.device.type == "cuda",
+        mixture=make_mixing(section.dataset, num_classes, run.allow_import),
     )
     return dataset, batches
 

@@ -15,7 +15,8 @@ from lookalike.assembly.dialect import (
     other_program,
     translate_component,
 )
-from lookalike.assembly.parts import TRANSFORM_WORDS, prepare_part, schedule_spec
+from lookalike.assembly.parts import schedule_spec
+from lookalike.assembly.prepare import NESTED, prepare_part
 from lookalike.assembly.scopes import WHOLE_MODEL
 from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
@@ -110,26 +111,27 @@ def locating(run: Run) -> Iterator[None]:
 
 def _locate(document: Document, error: ComponentError) -> Problem:
     """Find the component in the file and, if the refusal names one, the argument."""
-    for place in _places(document.data):
-        for path, kind, name, args in _with_transforms(place):
-            if (kind, name) != (error.kind, error.name):
+    for outer in _places(document.data):
+        for place in _with_inner(outer):
+            if (place.kind, place.name) != (error.kind, error.name):
                 continue
-            words = translate_component(kind, name, args).their_words
+            words = translate_component(place.kind, place.name, place.args).their_words
             ours = {words_theirs: ours for ours, words_theirs in words.items()}
             said = re.findall(r"\w+", error.detail)
-            for key in args:
+            for key in place.args:
                 if key in said or ours.get(key) in said:
-                    return document.problem((*path, key), error.detail)
-            return document.problem(path, error.detail)
+                    return document.problem((*place.path, key), error.detail)
+            return document.problem(place.path, error.detail)
     return Problem("", str(error), where=document.file)
 
 
-def _with_transforms(place: _Place) -> Iterator[tuple[KeyPath, str, str, Mapping[str, Any]]]:
-    yield place.path, place.kind, place.name, place.args
-    for word in TRANSFORM_WORDS if place.kind == "dataset" else ():
-        for index, raw in enumerate(place.args.get(word) or ()):
-            for inner in _component("transform", (*place.path, word, index), raw):
-                yield inner.path, inner.kind, inner.name, inner.args
+def _with_inner(place: _Place) -> Iterator[_Place]:
+    yield place
+    for word, nested in NESTED.get(place.kind, {}).items():
+        listed = place.args.get(word)
+        for index, raw in enumerate(listed if isinstance(listed, list) else ()):
+            for inner in _component(nested.kind, (*place.path, word, index), raw):
+                yield from _with_inner(inner)
 
 
 @dataclass(frozen=True)

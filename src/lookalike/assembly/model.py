@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from lookalike.assembly.beside import beside_of
 from lookalike.assembly.dialect import stays_whole, stop_layer_candidates
 from lookalike.assembly.param_attr import DataInit
-from lookalike.assembly.parts import make_gear, require
+from lookalike.assembly.parts import make_gear
+from lookalike.assembly.prepare import require
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError

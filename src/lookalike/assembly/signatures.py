@@ -62,6 +62,7 @@ def check_arguments(
     args: Mapping[str, Any],
     *,
     runtime: Iterable[str] = (),
+    provided: Iterable[str] = (),
     their_words: Mapping[str, str] | None = None,
     known_words: Iterable[str] = (),
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -71,6 +72,7 @@ def check_arguments(
         signature: What is allowed.
         args: As the YAML gives them.
         runtime: Arguments that are provided by the program and cannot be given in the YAML.
+        provided: Arguments that the program provides where the YAML does not give them.
         their_words: Our argument to the word the YAML used, for messages.
         known_words: Further words that are understood, for the nearest name.
     """
@@ -94,7 +96,7 @@ def check_arguments(
             close = nearest(name, [*allowed, *known_words])
             problems.append((word, f"unknown argument.{close} It takes: {known}."))
     for name in signature.required:
-        if name not in args and name not in runtime:
+        if name not in args and name not in {*runtime, *provided}:
             problems.append((words.get(name, name), "is missing; it has no default."))
     return converted, problems
 

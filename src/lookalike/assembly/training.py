@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.assembly.consistency import mixes
+from lookalike.assembly.data_parts import transforms_of
 from lookalike.assembly.facts import facts
 from lookalike.assembly.initial_fit import fit_to_images
 from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run, locating
-from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer, transforms_of
+from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer
 from lookalike.assembly.scopes import modules_in_scope
 from lookalike.config.schema import AmpSection
 from lookalike.data import ImageDataset
@@ -140,7 +142,7 @@ def _evaluator(job: Job, log: RunLog) -> Callable[[nn.Module], Mapping[str, floa
 
 def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | None:
     metrics = make_metrics(run.config.Metric.Train, run.allow_import)
-    if not metrics:
+    if not metrics or mixes(run):
         return None
 
     def compute(output: Any, labels: Tensor) -> Mapping[str, Tensor]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lookalike.data.randomness import mix, seeded
@@ -98,6 +99,7 @@ class EndlessBatches:
         num_workers: Processes that read images; 0 reads in this one.
         prefetch_factor: Batches each worker keeps ready.
         pin_memory: Ready the batches for a GPU.
+        mixture: Mixes the images of each batch; labels become targets ``[B, C]``.
     """
 
     def __init__(
@@ -109,17 +111,18 @@ class EndlessBatches:
         num_workers: int = 0,
         prefetch_factor: int | None = None,
         pin_memory: bool = False,
+        mixture: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
     ) -> None:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
-        self.pin_memory = pin_memory
+        self.pin_memory, self.mixture = pin_memory, mixture
 
     def __len__(self) -> int:
         return len(self.sampler)
 
     def start(self, batch: int = 0) -> Iterator[Batch]:
         """Yield the batches from the given place of the stream on."""
-        return _raise_failures(
+        loaded = _raise_failures(
             _torch_loader(
                 self.dataset,
                 _Draws(self.sampler, self.seed, batch),
@@ -128,6 +131,14 @@ class EndlessBatches:
                 self.pin_memory,
             )
         )
+        return loaded if self.mixture is None else self._mixed(loaded, batch)
+
+    def _mixed(self, batches: Iterator[Batch], first: int) -> Iterator[Batch]:
+        assert self.mixture is not None
+        for number, batch in enumerate(batches, start=first):
+            with seeded(mix(self.seed, number)):
+                images, targets = self.mixture(batch.images, batch.labels)
+            yield replace(batch, images=images, labels=targets)
 
 
 class PairedBatches:

@@ -26,6 +26,7 @@ from lookalike.losses.distillation_logits import (
 from lookalike.losses.eml import EmlLoss
 from lookalike.losses.feature_distillation import MGDLoss, PEFDLoss
 from lookalike.losses.hashing import DCHLoss, DSHSDLoss, LCDSHLoss
+from lookalike.losses.magnitude import MagnitudeLoss
 from lookalike.losses.metabin import (
     CELossForMetaBIN,
     InterDomainShuffleLoss,
@@ -73,6 +74,7 @@ __all__ = [
     "LCDSHLoss",
     "MGDLoss",
     "MSMLoss",
+    "MagnitudeLoss",
     "MultiLabelAsymmetricLoss",
     "MultiLabelLoss",
     "MultiSimilarityLoss",

@@ -7,12 +7,19 @@ same, with its native words only.
 from lookalike.paddleclas.irrelevant import drop_irrelevant
 from lookalike.paddleclas.layers import stays_whole, stop_layer_candidates
 from lookalike.paddleclas.refused import other_program
-from lookalike.paddleclas.words import Translation, drop_ignored, their_names, translate_component
+from lookalike.paddleclas.words import (
+    Translation,
+    drop_ignored,
+    gather,
+    their_names,
+    translate_component,
+)
 
 __all__ = [
     "Translation",
     "drop_ignored",
     "drop_irrelevant",
+    "gather",
     "other_program",
     "stays_whole",
     "stop_layer_candidates",

@@ -16,12 +16,14 @@ class Row:
         words: Their argument to ours.
         ignored: Their arguments without a meaning here, with the reason.
         values: Our argument to ``{their value: our value}``.
+        gathered: Our argument that lists the components they write as arguments of their own.
     """
 
     name: str = ""
     words: Mapping[str, str] = field(default_factory=dict)
     ignored: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    gathered: str = ""
 
 
 _CLASSES = {"class_num": "num_classes"}
@@ -146,6 +148,10 @@ WORDS: dict[str, dict[str, Row]] = {
             {"val_data_path": "root"},
             ignored={"concat_mem_file_name": "the five sets are read where they are"},
         ),
+        "CustomLabelDataset": Row(
+            "LabelFromTransform", {"sample_list_path": "list_file", "transform_ops": "transforms"}
+        ),
+        "MixDataset": Row("MixedDataset", {"datasets_config": "datasets"}),
         "AdaFaceDataset": Row(
             "FaceList",
             {"root_dir": "image_root", "label_path": "label_file", "transform": "transforms"},
@@ -208,12 +214,26 @@ WORDS: dict[str, dict[str, Row]] = {
         ),
         "Padv2": Row("PadToSize", {"size_divisor": "divisor", "fill_value": "fill"}),
         "RandAugment": Row("", {"fillcolor": "fill"}),
+        "RandAugmentV2": Row(
+            "EfficientNetRandAugment",
+            {"fillcolor": "fill"},
+            {"progress_magnitude": "only progressive training of classifiers reads it"},
+        ),
+        "RandAugmentV3": Row("MobileViTRandAugment", {"fillcolor": "fill"}),
+        "RandAugmentV4": Row("RandomPairAugment"),
         "RandCropImage": Row("", {"use_log_aspect": "log_aspect"}),
         "RandCropImageV2": Row("RandomCropImage"),
         "RandomGrayscale": Row("", {"p": "probability"}),
         "RandomInterpolationAugment": Row("RandomLowResolution", _PROB),
         "RandomRotation": Row("", _PROB),
         "TimmAutoAugment": Row("", _PROB | {"config_str": "policy", "img_size": "image_size"}),
+    },
+    "mixture": {
+        "MixupOperator": Row("Mixup", _CLASSES),
+        "CutmixOperator": Row("CutMix", _CLASSES),
+        "FmixOperator": Row("FMix", _CLASSES),
+        "MixupCutmixHybrid": Row("MixupOrCutMix", _CLASSES),
+        "OpSampler": Row("MixOneOf", _CLASSES, gathered="mixtures"),
     },
     "optimizer": {
         "Momentum": Row("", {"use_nesterov": "nesterov"}),
@@ -269,6 +289,19 @@ always shuffled."])
     ignored = WORDS.get(kind, {}).get(name, Row()).ignored
     notes = [f"'{k}' is not used by {name}: {ignored[k]}." for k in args if k in ignored]
     return {key: value for key, value in args.items() if key not in ignored}, notes
+
+
+def gather(kind: str, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with those that are components of their own in one list.
+
+    Example:
+        >>> gather("mixture", "OpSampler", {"MixupOperator": {"prob": 0.5}, "class_num": 9})
+        {'class_num': 9, 'mixtures': [{'MixupOperator': {'prob': 0.5}}]}
+    """
+    word = WORDS.get(kind, {}).get(name, Row()).gathered
+    inner = {key: value for key, value in args.items() if word and isinstance(value, Mapping)}
+    plain = {key: value for key, value in args.items() if key not in inner}
+    return {**plain, word: [{key: value} for key, value in inner.items()]} if inner else plain
 
 
 def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Translation:

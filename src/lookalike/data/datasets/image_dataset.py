@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +34,8 @@ class ImageDataset:
         source: What messages call the list.
         boxes: One ``(left, top, right, bottom)`` in pixels per image to cut it to; the
             transforms then see the decoded, cut image.
+        label_key: Take each image's label from this fact that the transforms return beside the
+            image (such as ``random_rot90_orientation``), not from the list.
 
     Attributes:
         labels: One per image.
@@ -51,12 +54,15 @@ class ImageDataset:
         transforms: Callable[[Any], Any] | None = None,
         source: str | Path = "",
         boxes: Sequence[Box] | None = None,
+        label_key: str | None = None,
     ) -> None:
         self.image_root = Path(image_root)
         self.images = images
         self.transforms = transforms or Pipeline([])
         self.source = str(source)
         self.boxes = boxes
+        self.label_key = label_key
+        self.num_classes: int | None = None
         if not self.image_root.is_dir():
             raise DataError(f"{self.image_root}: the image folder does not exist.")
         self._check_files()
@@ -80,7 +86,8 @@ class ImageDataset:
         path = self.image_root / self.images.paths[index]
         data = read_image_bytes(path)
         try:
-            image = to_chw_tensor(self.transforms(self._cut(data, index)))
+            made = self.transforms(self._cut(data, index))
+            image, label = to_chw_tensor(made), self._label(made, index)
         except LookalikeError as error:
             raise DataError(f"{path}: {str(error).removeprefix('image: ')}") from error
         except Exception as error:  # noqa: BLE001 - any transform may fail on any image
@@ -88,9 +95,31 @@ class ImageDataset:
                 f"{path}: a transform failed ({type(error).__name__}: {error})."
             ) from error
         cameras = self.images.cameras
-        return Sample(
-            image, self.images.labels[index], -1 if cameras is None else cameras[index], index
-        )
+        return Sample(image, label, -1 if cameras is None else cameras[index], index)
+
+    def _label(self, made: Any, index: int) -> int:
+        if self.label_key is None:
+            return self.images.labels[index]
+        facts = made if isinstance(made, dict) else {}
+        if self.label_key not in facts:
+            known = ", ".join(sorted(set(facts) - {"image"})) or "none"
+            raise DataError(
+                f"no transform tells '{self.label_key}', which label_key names; facts told: "
+                f"{known}."
+            )
+        label = int(facts[self.label_key])
+        if self.num_classes is not None and not 0 <= label < self.num_classes:
+            raise DataError(
+                f"label {label} ('{self.label_key}') is outside [0, {self.num_classes}), the "
+                "head's classes."
+            )
+        return label
+
+    def with_transforms(self, transforms: Callable[[Any], Any]) -> ImageDataset:
+        """Return the same images under other transforms."""
+        other = copy(self)
+        other.transforms = transforms
+        return other
 
     def _cut(self, data: bytes, index: int) -> bytes | RGBImage:
         if self.boxes is None:
@@ -108,6 +137,7 @@ class ImageDataset:
         Raises:
             DataError: Names the first such line and both ways to mend it.
         """
+        self.num_classes = num_classes
         for index, label in enumerate(self.labels):
             if label >= num_classes:
                 raise DataError(

@@ -45,6 +45,45 @@ def logo(image_root: str, label_file: str, *, transforms: Transforms | None = No
     return ImageDataset(image_root, images, transforms=transforms, source=label_file)
 
 
+def label_from_transform(
+    image_root: str,
+    list_file: str,
+    *,
+    transforms: Transforms | None = None,
+    label_key: str | None = None,
+    delimiter: str | None = None,
+) -> ImageDataset:
+    """Read a list of paths; the label is a fact that a transform tells of the image it made.
+
+    So a network learns without labels, for example to tell by which angle
+    :class:`~lookalike.data.transforms.RandomRot90` has turned an image.
+
+    Args:
+        image_root: Folder the paths are relative to.
+        list_file: One path per line.
+        transforms: Applied to each file's bytes.
+        label_key: Name of the fact, such as ``random_rot90_orientation``. Without it every image
+            has label 0.
+        delimiter: What stands behind it in a line is ignored; by default the whole line is the
+            path.
+
+    Raises:
+        DataError: If the list is malformed or an image is missing.
+    """
+    images = ImageList([], [], None, [])
+    problems = ListProblems(list_file)
+    for number, line in read_lines(list_file):
+        path = line.strip() if delimiter is None else line.strip().split(delimiter)[0].strip()
+        if label_files.inside_root(path, number, problems):
+            images.paths.append(path)
+            images.labels.append(0)
+            images.lines.append(number)
+    problems.raise_if_any()
+    return ImageDataset(
+        image_root, images, transforms=transforms, source=list_file, label_key=label_key
+    )
+
+
 def icartoon(
     image_root: str, label_file: str, *, transforms: Transforms | None = None
 ) -> ImageDataset:

@@ -11,7 +11,12 @@ from lookalike.data.transforms.masking import Cutout, GridMask, HideAndSeek
 from lookalike.data.transforms.normalize import NormalizeImage
 from lookalike.data.transforms.pad import Pad, PadToSize
 from lookalike.data.transforms.pipeline import Pipeline
-from lookalike.data.transforms.rand_augment import RandAugment
+from lookalike.data.transforms.rand_augment import (
+    EfficientNetRandAugment,
+    MobileViTRandAugment,
+    RandAugment,
+    RandomPairAugment,
+)
 from lookalike.data.transforms.random_crop import RandomCropImage
 from lookalike.data.transforms.random_erasing import RandomErasing
 from lookalike.data.transforms.random_resized_crop import (
@@ -35,8 +40,10 @@ __all__ = [
     "CropWithPadding",
     "Cutout",
     "DecodeImage",
+    "EfficientNetRandAugment",
     "GridMask",
     "HideAndSeek",
+    "MobileViTRandAugment",
     "Normalize",
     "NormalizeImage",
     "PCALighting",
@@ -50,6 +57,7 @@ __all__ = [
     "RandomFlip",
     "RandomGrayscale",
     "RandomLowResolution",
+    "RandomPairAugment",
     "RandomResizedCrop",
     "RandomRot90",
     "RandomRotation",

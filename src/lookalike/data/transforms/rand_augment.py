@@ -1,4 +1,4 @@
-"""A few distortions of one strength."""
+"""A few distortions of one strength, with the tables of strengths that became known."""
 
 from __future__ import annotations
 
@@ -7,11 +7,45 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 
-from lookalike.data.transforms.image_kinds import through_pil
+from lookalike.data.transforms import distortions as d
+from lookalike.data.transforms.image_kinds import PIL_RULES, PILInterpolation, through_pil
 
-Colour = tuple[int, ...]
+Distortion = Callable[[Image.Image, float, d.Colour], Image.Image]
+"""Of an image, a level from 0 to 1, and the colour of the parts that become empty."""
+
+_EVEN: tuple[Distortion, ...] = (d.autocontrast, d.equalize, d.invert)
+_QUALITIES: tuple[Distortion, ...] = tuple(
+    partial(d.enhance, quality=quality) for quality in d.QUALITIES
+)
+_WEAKER: tuple[Distortion, ...] = (
+    *(partial(d.shear, axis=axis, rule=PIL_RULES["bicubic"]) for axis in (0, 1)),
+    *(partial(d.translate, axis=axis) for axis in (0, 1)),
+    partial(d.rotate, both_sides=False),
+    *_QUALITIES,
+    partial(d.posterize, falls=False),
+    partial(d.solarize, falls=False, brightest=256),
+    *_EVEN,
+)
+_EFFICIENT_NET: tuple[Distortion, ...] = (
+    *(partial(d.shear, axis=axis) for axis in (0, 1)),
+    *(partial(d.translate, axis=axis, pixels=100) for axis in (0, 1)),
+    d.rotate,
+    *(partial(d.set_quality, quality=quality) for quality in d.QUALITIES),
+    partial(d.posterize, falls=False),
+    partial(d.solarize, falls=False, brightest=256),
+    d.brighten_shadows,
+    *_EVEN,
+    partial(d.cut_out, most=40),
+)
+_PAIRS: tuple[Distortion, ...] = (
+    *_WEAKER[:9],
+    d.posterize,
+    partial(d.solarize, brightest=256),
+    *_EVEN,
+    partial(d.cut_out, most=20, colour=0),
+)
 
 
 class RandAugment:
@@ -38,84 +72,122 @@ class RandAugment:
         magnitude: float = 5,
         fill: Sequence[int] = (128, 128, 128),
     ) -> None:
-        if not 0 <= magnitude <= 10:
-            raise ValueError(f"magnitude must be in 0 to 10, got {magnitude}.")
-        self.num_layers, self.level = num_layers, magnitude / 10
-        self.fill = tuple(fill)
+        self._draw = _Draw(_WEAKER, num_layers, magnitude, fill)
 
     def __call__(self, image: Any) -> Any:
-        return through_pil(image, self._distort, "RandAugment")
+        return through_pil(image, self._draw, "RandAugment")
+
+
+class EfficientNetRandAugment:
+    """Apply distortions drawn from the sixteen that EfficientNetV2 was trained with.
+
+    Unlike :class:`RandAugment` it shifts by pixels instead of shares, sets colour, contrast,
+    sharpness and brightness to ``0.1 + 1.8 * magnitude / 10``, brightens shadows and cuts squares
+    out.
+
+    Source: Tan and Le, "EfficientNetV2", ICML 2021, section 4. https://arxiv.org/abs/2104.00298
+
+    Args:
+        num_layers: Distortions per image.
+        magnitude: Their strength, 0 to 10.
+        fill: Colour of the parts that become empty.
+
+    Example:
+        >>> EfficientNetRandAugment()(Image.new("RGB", (9, 5))).size
+        (9, 5)
+    """
+
+    def __init__(
+        self,
+        num_layers: int = 2,
+        magnitude: float = 5,
+        fill: Sequence[int] = (128, 128, 128),
+    ) -> None:
+        self._draw = _Draw(_EFFICIENT_NET, num_layers, magnitude, fill)
+
+    def __call__(self, image: Any) -> Any:
+        return through_pil(image, self._draw, "EfficientNetRandAugment")
+
+
+class MobileViTRandAugment:
+    """Apply distortions drawn from the fourteen that MobileViTv2 was trained with.
+
+    Every one gets stronger with the magnitude.
+
+    Source: Mehta and Rastegari, "Separable Self-attention for Mobile Vision Transformers", 2022,
+    section 4. https://arxiv.org/abs/2206.02680
+
+    Args:
+        num_layers: Distortions per image.
+        magnitude: Their strength, 0 to 10.
+        fill: Colour of the parts that become empty.
+        interpolation: Of what is sheared, shifted or rotated.
+
+    Example:
+        >>> MobileViTRandAugment()(Image.new("RGB", (9, 5))).size
+        (9, 5)
+    """
+
+    def __init__(
+        self,
+        num_layers: int = 2,
+        magnitude: float = 3,
+        fill: Sequence[int] = (0, 0, 0),
+        interpolation: PILInterpolation = "bicubic",
+    ) -> None:
+        rule = PIL_RULES[interpolation]
+        table: tuple[Distortion, ...] = (
+            *(partial(d.shear, axis=axis, rule=rule) for axis in (0, 1)),
+            *(partial(d.translate, axis=axis, rule=rule) for axis in (0, 1)),
+            partial(d.rotate, rule=rule),
+            *_QUALITIES,
+            d.posterize,
+            d.solarize,
+            *_EVEN,
+        )
+        self._draw = _Draw(table, num_layers, magnitude, fill)
+
+    def __call__(self, image: Any) -> Any:
+        return through_pil(image, self._draw, "MobileViTRandAugment")
+
+
+class RandomPairAugment:
+    """Apply up to two distortions of fifteen, each with chance one half and a strength of its own.
+
+    Source: Ridnik et al., "ML-Decoder", 2021, appendix. https://arxiv.org/abs/2111.12933
+
+    Example:
+        >>> RandomPairAugment()(Image.new("RGB", (9, 5))).size
+        (9, 5)
+    """
+
+    def __call__(self, image: Any) -> Any:
+        return through_pil(image, self._distort, "RandomPairAugment")
 
     def _distort(self, image: Image.Image) -> Image.Image:
-        for _ in range(self.num_layers):
-            image = random.choice(DISTORTIONS)(image, self.level, self.fill)
+        for _ in range(2):
+            distort, level = random.choice(_PAIRS), random.randint(1, 9) / 9
+            if random.random() < 0.5:
+                image = distort(image, level, (128, 128, 128))
         return image
 
 
-def _sign() -> int:
-    return random.choice((-1, 1))
+class _Draw:
+    """So many distortions of a table, one after the other."""
 
+    def __init__(
+        self,
+        table: Sequence[Distortion],
+        num_layers: int,
+        magnitude: float,
+        fill: Sequence[int],
+    ) -> None:
+        if not 0 <= magnitude <= 10:
+            raise ValueError(f"magnitude must be in 0 to 10, got {magnitude}.")
+        self.table, self.num_layers, self.level = table, num_layers, magnitude / 10
+        self.fill = tuple(fill)
 
-def _affine(
-    image: Image.Image, matrix: tuple[float, ...], fill: Colour, rule: Image.Resampling
-) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, rule, fillcolor=fill)
-
-
-def _shear(image: Image.Image, level: float, fill: Colour, *, axis: int) -> Image.Image:
-    slope = 0.3 * level * _sign()
-    matrix = (1, slope, 0, 0, 1, 0) if axis == 0 else (1, 0, 0, slope, 1, 0)
-    return _affine(image, matrix, fill, Image.Resampling.BICUBIC)
-
-
-def _translate(image: Image.Image, level: float, fill: Colour, *, axis: int) -> Image.Image:
-    shift = 150 / 331 * level * image.size[axis] * _sign()
-    matrix = (1, 0, shift, 0, 1, 0) if axis == 0 else (1, 0, 0, 0, 1, shift)
-    return _affine(image, matrix, fill, Image.Resampling.NEAREST)
-
-
-def _rotate(image: Image.Image, level: float, fill: Colour) -> Image.Image:
-    return image.rotate(30 * level, fillcolor=fill)
-
-
-def _enhance(image: Image.Image, level: float, fill: Colour, *, quality: Any) -> Image.Image:
-    enhanced: Image.Image = quality(image).enhance(1 + 0.9 * level * _sign())
-    return enhanced
-
-
-def _posterize(image: Image.Image, level: float, fill: Colour) -> Image.Image:
-    return ImageOps.posterize(image, max(1, int(4 * level)))
-
-
-def _solarize(image: Image.Image, level: float, fill: Colour) -> Image.Image:
-    return ImageOps.solarize(image, int(256 * level))
-
-
-def _autocontrast(image: Image.Image, level: float, fill: Colour) -> Image.Image:
-    return ImageOps.autocontrast(image)
-
-
-def _equalize(image: Image.Image, level: float, fill: Colour) -> Image.Image:
-    return ImageOps.equalize(image)
-
-
-def _invert(image: Image.Image, level: float, fill: Colour) -> Image.Image:
-    return ImageOps.invert(image)
-
-
-DISTORTIONS: tuple[Callable[[Image.Image, float, Colour], Image.Image], ...] = (
-    partial(_shear, axis=0),
-    partial(_shear, axis=1),
-    partial(_translate, axis=0),
-    partial(_translate, axis=1),
-    _rotate,
-    partial(_enhance, quality=ImageEnhance.Color),
-    partial(_enhance, quality=ImageEnhance.Contrast),
-    partial(_enhance, quality=ImageEnhance.Sharpness),
-    partial(_enhance, quality=ImageEnhance.Brightness),
-    _posterize,
-    _solarize,
-    _autocontrast,
-    _equalize,
-    _invert,
-)
+    def __call__(self, image: Image.Image) -> Image.Image:
+        for _ in range(self.num_layers):
+            image = random.choice(self.table)(image, self.level, self.fill)
+        return image

@@ -1,0 +1,128 @@
+"""Data sets, transforms, samplers and mixtures from their specs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lookalike.assembly.prepare import TRANSFORM_WORDS, inner_components, mixtures_of, require
+from lookalike.config import ComponentSpec
+from lookalike.config.specs import SamplerSpec
+from lookalike.data.transforms import Pipeline
+from lookalike.data.transforms.batch_mix import Mixture
+from lookalike.errors import ConfigError
+
+
+def make_pipeline(
+    specs: Iterable[Any] | None, allow_import: Sequence[str] = (), **runtime: Any
+) -> Pipeline:
+    """Build a chain of transforms."""
+    parsed = [ComponentSpec.model_validate(raw) for raw in specs or ()]
+    return Pipeline([require("transform", spec, allow_import).make(**runtime) for spec in parsed])
+
+
+def make_dataset(
+    spec: ComponentSpec,
+    allow_import: Sequence[str] = (),
+    *,
+    transforms: Pipeline | None = None,
+) -> Any:
+    """Build a data set with its transforms; ``transforms`` takes the place of its own."""
+    ready = require("dataset", spec, allow_import)
+    inner = inner_components("dataset", spec, "datasets")
+    provided = {
+        "transforms": transforms or transforms_of(spec, allow_import),
+        "datasets": [make_dataset(one.spec, allow_import, transforms=transforms) for one in inner],
+    }
+    return ready.make(**ready.accepts(provided))
+
+
+def transforms_of(spec: ComponentSpec, allow_import: Sequence[str] = ()) -> Pipeline:
+    """Build only the transforms of a data set; of several, those of the first."""
+    return make_pipeline(listed_transforms(spec), allow_import)
+
+
+def listed_transforms(spec: ComponentSpec) -> list[Any]:
+    """Return the transforms of a data set as the YAML has them; of several, those of the first."""
+    if inner := inner_components("dataset", spec, "datasets"):
+        return listed_transforms(inner[0].spec)
+    return next((spec.args[word] for word in TRANSFORM_WORDS if spec.args.get(word)), [])
+
+
+def make_sampler(
+    spec: SamplerSpec,
+    labels: Sequence[int],
+    *,
+    cameras: Sequence[int] | None = None,
+    seed: int = 0,
+    sizes: Sequence[int] | None = None,
+    allow_import: Sequence[str] = (),
+) -> Any:
+    """Build a sampler for a data set with these labels, and cameras, and sizes of its parts."""
+    ready = require("sampler", spec, allow_import)
+    if "cameras" in ready.signature.required and cameras is None:
+        raise ConfigError(f"sampler {spec.name} needs a list with cameras (a third column).")
+    provided: dict[str, Any] = {"labels": labels, "cameras": cameras, "seed": seed}
+    if "samplers" in ready.signature.required:
+        provided |= _parts(spec, labels, cameras, seed, sizes, allow_import)
+    return ready.make(**ready.accepts(provided))
+
+
+def _parts(
+    spec: SamplerSpec,
+    labels: Sequence[int],
+    cameras: Sequence[int] | None,
+    seed: int,
+    sizes: Sequence[int] | None,
+    allow_import: Sequence[str],
+) -> dict[str, Any]:
+    """Build the samplers of the parts of a mixed data set, each with its share of a batch."""
+    inner = inner_components("sampler", spec, "samplers")
+    if sizes is None or len(sizes) != len(inner):
+        raise ConfigError(
+            f"sampler {spec.name} needs the data set MixDataset, with one of its data sets for "
+            f"each of the {len(inner)} sample_configs."
+        )
+    batch_size = spec.args["batch_size"]
+    shares = [int(batch_size * float(one.beside.get("ratio", 0.0))) for one in inner[:-1]]
+    shares.append(batch_size - sum(shares))
+    samplers, start = [], 0
+    for number, (one, size, share) in enumerate(zip(inner, sizes, shares, strict=True)):
+        args = {**one.spec.args, "batch_size": share}
+        part = slice(start, start + size)
+        samplers.append(
+            make_sampler(
+                SamplerSpec(**{"name": one.spec.name, **args}),
+                labels[part],
+                cameras=None if cameras is None else cameras[part],
+                seed=seed + number,
+                allow_import=allow_import,
+            )
+        )
+        start += size
+    return {"samplers": samplers, "sizes": list(sizes), "shares": shares}
+
+
+def make_mixing(
+    dataset: ComponentSpec, num_classes: int | None, allow_import: Sequence[str] = ()
+) -> Mixture | None:
+    """Build the mixture of a data set's batches, if it has one."""
+    mixtures = [make_mixture(one.spec, num_classes, allow_import) for one in mixtures_of(dataset)]
+    return mixtures[0] if mixtures else None
+
+
+def make_mixture(
+    spec: ComponentSpec, num_classes: int | None = None, allow_import: Sequence[str] = ()
+) -> Mixture:
+    """Build a mixture; ``num_classes`` counts where the spec does not say it."""
+    known = {} if num_classes is None else {"num_classes": num_classes}
+    ready = require("mixture", spec, allow_import, provided=list(known))
+    inner = inner_components("mixture", spec, "mixtures")
+    classes = ready.args.get("num_classes", num_classes)
+    mixtures = [
+        (make_mixture(one.spec, classes, allow_import), float(one.beside.get("prob", 0.0)))
+        for one in inner
+    ]
+    given = {} if "num_classes" in ready.args else known
+    mixture: Mixture = ready.make(**given, **ready.accepts({"mixtures": mixtures}))
+    return mixture

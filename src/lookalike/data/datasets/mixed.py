@@ -1,0 +1,89 @@
+"""Several data sets as one."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Any
+
+from lookalike.data.datasets.image_dataset import ImageDataset
+from lookalike.errors import DataError
+from lookalike.types import Sample
+
+
+class MixedDataset:
+    """The images of several data sets one after the other, each with its own transforms.
+
+    Labels and cameras stay what they are in their own data set: give each range of classes its
+    own numbers in the lists.
+
+    Args:
+        datasets: At least one.
+
+    Attributes:
+        labels: One per image.
+        cameras: One per image, or None if a data set has none.
+        paths: One per image, relative to ``image_root``.
+        image_root: The folder that holds the folders of all.
+        sizes: Images of each data set.
+
+    Raises:
+        DataError: If there is none.
+    """
+
+    def __init__(self, datasets: Sequence[ImageDataset]) -> None:
+        if not datasets:
+            raise DataError("a mixed data set needs at least one data set.")
+        self.datasets = list(datasets)
+        self.sizes = [len(dataset) for dataset in datasets]
+        self.starts = [0, *accumulate(self.sizes)]
+        self.labels = list(chain.from_iterable(dataset.labels for dataset in datasets))
+        cameras = [dataset.cameras for dataset in datasets]
+        known = [own for own in cameras if own is not None]
+        self.cameras = list(chain.from_iterable(known)) if len(known) == len(cameras) else None
+        self.source = " + ".join(dataset.source for dataset in datasets)
+        roots = [dataset.image_root.resolve() for dataset in datasets]
+        self.image_root = Path(os.path.commonpath(roots))
+        self.paths = [
+            (root.relative_to(self.image_root) / path).as_posix()
+            for root, dataset in zip(roots, datasets, strict=True)
+            for path in dataset.paths
+        ]
+
+    @property
+    def transforms(self) -> Callable[[Any], Any]:
+        """The chain of the first data set."""
+        return self.datasets[0].transforms
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        number, own = self._find(index)
+        return replace(self.datasets[number][own], index=index)
+
+    def _find(self, index: int) -> tuple[int, int]:
+        number = bisect_right(self.starts, index) - 1
+        return number, index - self.starts[number]
+
+    def where(self, index: int) -> str:
+        """Return ``list:line`` of an image, for messages."""
+        number, own = self._find(index)
+        return self.datasets[number].where(own)
+
+    def check_labels(self, num_classes: int) -> None:
+        """Refuse labels that a head with ``num_classes`` outputs cannot learn.
+
+        Raises:
+            DataError: As :meth:`ImageDataset.check_labels`.
+        """
+        for dataset in self.datasets:
+            dataset.check_labels(num_classes)
+
+    def with_transforms(self, transforms: Callable[[Any], Any]) -> MixedDataset:
+        """Return the same images under other transforms, one chain for all."""
+        return MixedDataset([dataset.with_transforms(transforms) for dataset in self.datasets])
