@@ -265,6 +265,31 @@ def test_one_label_per_batch_leaves_a_pair_loss_without_negatives(refused):
     assert "SupConLoss never finds a negative; make it at least 4" in message
 
 
+def test_a_loss_told_of_groups_needs_them(refused, cli):
+    plain = "DataLoader.Train.sampler={name: DistributedBatchSampler, batch_size: 8, shuffle: True}"
+    message = refused(CONFIG, "check", plain)
+    assert "run.yaml" in message
+    assert "SupConLoss is told that 2 images of one label stand together (views)" in message
+    assert "PKSampler (sample_per_id)" in message
+    # a loss that takes any batch is given one
+    code, output = cli("check", plain, "Loss.Train=[{SupConLoss: {temperature: 0.1}}]")
+    assert code == 0, output
+
+
+def test_batches_without_a_pair(refused, cli, tiny):
+    lines = (tiny / "train.txt").read_text().splitlines(keepends=True)
+    (tiny / "train.txt").write_text("".join(lines[::4] + lines[1::4]))
+    alone = "DataLoader.Train.sampler={name: DistributedBatchSampler, batch_size: 6}"
+    loss = "Loss.Train=[{TripletLossV2: {margin: 0.3}}]"
+    message = refused(CONFIG, "check", alone, loss)
+    assert "no image of a batch has a partner, so TripletLossV2 pulls nothing" in message
+    assert "num_instances" in message
+    few = "DataLoader.Train.sampler={name: DistributedBatchSampler, batch_size: 7}"
+    code, output = cli("check", few, loss)
+    assert code == 0, output
+    assert "images have a partner of their label" in " ".join(output.split())
+
+
 def test_one_label_alone(refused, tiny):
     lines = (tiny / "train.txt").read_text().splitlines(keepends=True)
     (tiny / "train.txt").write_text("".join(lines[:4]))

@@ -184,17 +184,50 @@ def test_gem_pooling_lies_between_mean_and_maximum():
     assert (pooled[1] <= pooled[2]).all()
 
 
-def test_arc_margin_gradient_agrees_with_finite_differences():
+# what a definition takes for constant would move under finite differences: CircleMargin's paces
+# (see the test below), AdaMargin's norms, CurricularMargin's running mean
+@pytest.mark.parametrize("name", sorted({*HEADS, *BEYOND} - {"CircleMargin"}))
+def test_head_gradients_in_double(name):
     torch.manual_seed(1)
-    head = build("head", {"ArcMargin": {"embedding_size": 5, "class_num": 4, "scale": 2.0}})
-    x, labels = torch.randn(6, 5, requires_grad=True), torch.randint(4, (6,))
-    direction = torch.randn(6, 5)
-    (head(x, labels).square().sum()).backward()
-    slope = float((x.grad * direction).sum())
-    with torch.no_grad():
-        ahead = head(x + 1e-2 * direction, labels).square().sum()
-        behind = head(x - 1e-2 * direction, labels).square().sum()
-    assert float(ahead - behind) / 2e-2 == pytest.approx(slope, rel=2e-2)
+    more = {
+        "FC": {},
+        "AdaMargin": {"s": 2.0, "t_alpha": 0.0},
+        "CurricularMargin": {"scale": 2.0, "momentum": 0.0},
+    }.get(name, {"scale": 2.0})
+    head = build("head", {name: {"embedding_size": 5, "class_num": 4, **more}}).double()
+    parameter = next(p for p in head.parameters() if p.ndim == 2)
+    labels = torch.tensor([0, 1, 2, 3, 1, 2])
+    state = {key: value.clone() for key, value in head.state_dict().items()}
+
+    def logits(x, weight):
+        for key, buffer in head.named_buffers():  # running statistics move at every call
+            buffer.copy_(state[key])
+        torch.manual_seed(7)  # elastic margins are drawn
+        return torch.func.functional_call(head, {names[id(parameter)]: weight}, (x, labels))
+
+    names = {id(p): key for key, p in head.named_parameters()}
+    x = torch.randn(6, 5, dtype=torch.float64, requires_grad=name != "AdaMargin")
+    weight = parameter.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(logits, (x, weight))
+
+
+def test_circle_margin_gradient_takes_its_paces_for_constants():
+    torch.manual_seed(1)
+    spec = {"embedding_size": 5, "class_num": 4, "margin": 0.35, "scale": 2.0}
+    head = build("head", {"CircleMargin": spec}).double()
+    x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
+    own = F.one_hot(torch.tensor([0, 1, 2, 3, 1, 2]), 4).bool()
+    cosine = F.normalize(x) @ F.normalize(next(head.parameters()).T, dim=0)
+    pace = torch.where(own, (1.35 - cosine).relu(), (cosine + 0.35).relu()).detach()
+    expected = 2.0 * pace * torch.where(own, cosine - 0.65, cosine - 0.35)
+    found = head(x, own.int().argmax(dim=1))
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(6, 4, dtype=torch.float64)
+    slopes = [
+        torch.autograd.grad((logits * weights).sum(), x, retain_graph=True)[0]
+        for logits in (found, expected)
+    ]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from lookalike.assembly.dialect import translate_component
@@ -186,27 +189,83 @@ def check_domains(dataset: ImageDataset) -> None:
 
 # they look at each embedding by itself
 _NOT_OVER_PAIRS = ("CenterLoss", "MagnitudeLoss")
+_TRIED_BATCHES = 16
 
 
-def check_sampler(run: Run, dataset: ImageDataset, sampler: Any) -> None:
-    """Refuse a loss over pairs where no batch can hold two images to pull or to push.
+def check_sampler(run: Run, dataset: ImageDataset, sampler: Any, notes: list[str]) -> None:
+    """Refuse a loss over pairs where the batches hold no images to pull together or to push apart.
+
+    Args:
+        run: The configuration.
+        dataset: Training images.
+        sampler: Plans the batches; the first ones are looked at.
+        notes: Gets a note where many images of a batch have no partner.
 
     Raises:
         DataError: If no label has two images.
-        ConfigError: If the sampler deals a single label per batch.
+        ConfigError: If the batches hold one label, or one image of each, or are not grouped
+            though the loss is told that they are.
     """
-    for spec in run.config.Loss.Train if run.config.Loss else []:
-        if spec.name in _NOT_OVER_PAIRS or not {"features", "backbone"} & set(reads_of(run, spec)):
-            continue
-        if len(set(dataset.labels)) == len(dataset.labels):
-            raise DataError(
-                f"{dataset.source}: every label has a single image, so {spec.name} never finds a "
-                "pair."
-            )
-        if getattr(sampler, "labels_per_batch", 2) < 2:
+    over_pairs = [
+        (index, spec)
+        for index, spec in enumerate(run.config.Loss.Train if run.config.Loss else [])
+        if spec.name not in _NOT_OVER_PAIRS and {"features", "backbone"} & set(reads_of(run, spec))
+    ]
+    if not over_pairs:
+        return
+    labels = dataset.labels
+    name = over_pairs[0][1].name
+    if len(set(labels)) == len(labels):
+        raise DataError(
+            f"{dataset.source}: every label has a single image, so {name} never finds a pair."
+        )
+    at = ("DataLoader", "Train", "sampler")
+    if getattr(sampler, "labels_per_batch", 2) < 2:
+        text = (
+            f"every batch holds {sampler.batch_size} images of one label, so {name} never "
+            f"finds a negative; make it at least {2 * sampler.images_per_label}."
+        )
+        raise ConfigError([run.document.problem((*at, "batch_size"), text)])
+    batches = [[labels[i] for i in batch] for batch in islice(sampler.plan(0), _TRIED_BATCHES)]
+    for index, spec in over_pairs:
+        views = spec.args.get("views")
+        if isinstance(views, int) and views > 1 and not _grouped(batches, views):
             text = (
-                f"every batch holds {sampler.batch_size} images of one label, so {spec.name} never "
-                f"finds a negative; make it at least {2 * sampler.images_per_label}."
+                f"{spec.name} is told that {views} images of one label stand together (views), "
+                f"and the sampler does not deal them so. {_IDENTITY_SAMPLERS} Without 'views' it "
+                "takes any batch."
             )
-            at = ("DataLoader", "Train", "sampler", "batch_size")
-            raise ConfigError([run.document.problem(at, text)])
+            raise ConfigError([run.document.problem(("Loss", "Train", index), text)])
+    share = _share_with_partner(batches)
+    if batches and share == 0.0:
+        text = f"no image of a batch has a partner, so {name} pulls nothing. {_IDENTITY_SAMPLERS}"
+        raise ConfigError([run.document.problem(at, text)])
+    if batches and share < 0.5:
+        notes.append(
+            f"{name}: only {share:.0%} of the images have a partner of their label in the batch. "
+            f"{_IDENTITY_SAMPLERS}"
+        )
+
+
+_IDENTITY_SAMPLERS = (
+    "Use DistributedRandomIdentitySampler (num_instances) or PKSampler (sample_per_id)."
+)
+
+
+def _grouped(batches: Sequence[Sequence[int]], views: int) -> bool:
+    """Tell whether labels stand together in groups of ``views``."""
+    return all(
+        len(batch) % views == 0
+        and all(len(set(batch[i : i + views])) == 1 for i in range(0, len(batch), views))
+        for batch in batches
+    )
+
+
+def _share_with_partner(batches: Sequence[Sequence[int]]) -> float:
+    """Return the share of images whose label another image of the batch has, too."""
+    with_partner = total = 0
+    for batch in batches:
+        counts = Counter(batch)
+        with_partner += sum(count for count in counts.values() if count > 1)
+        total += len(batch)
+    return with_partner / max(total, 1)

@@ -147,7 +147,7 @@ def _add_training_data(job: Job, workers: Callable[[int], int]) -> None:
     loaders = job.run.config.DataLoader
     assert loaders.Train is not None
     job.train, job.batches = _stream(job, loaders.Train, workers)
-    check_sampler(job.run, job.train, job.batches.sampler)
+    check_sampler(job.run, job.train, job.batches.sampler, job.notes)
     if job.run.config.Global.train_mode == "metabin":
         assert loaders.Metalearning is not None
         images, meta = _stream(job, loaders.Metalearning.Train, workers)
