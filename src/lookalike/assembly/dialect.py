@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 try:
@@ -13,10 +14,13 @@ try:
         drop_irrelevant,
         gather,
         other_program,
+        read_reference,
+        reference_file,
         stays_whole,
         stop_layer_candidates,
         their_names,
         translate_component,
+        translate_weights,
     )
 except ImportError:
 
@@ -52,6 +56,20 @@ except ImportError:
         """Know no other program."""
         return None
 
+    def reference_file(path: str | Path) -> Path | None:
+        """Know no files of theirs."""
+        return None
+
+    def read_reference(path: Path) -> Any:  # type: ignore[misc]
+        """Never asked: no file is theirs."""
+        raise AssertionError(path)
+
+    def translate_weights(  # type: ignore[misc]
+        state: Mapping[str, Any], backbone: str
+    ) -> Any:
+        """Never asked: no file is theirs."""
+        raise AssertionError(backbone)
+
     def stays_whole(name: str, backbone: str) -> str:
         """Know no backbone that is not cut."""
         return ""
@@ -73,8 +91,11 @@ __all__ = [
     "drop_irrelevant",
     "gather",
     "other_program",
+    "read_reference",
+    "reference_file",
     "stays_whole",
     "stop_layer_candidates",
     "their_names",
     "translate_component",
+    "translate_weights",
 ]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from lookalike.assembly.model import BuiltModel, build_model
+from lookalike.assembly.weight_files import read_model
 from lookalike.config.schema import AnyArch, ArchSection, DistillationSection
 from lookalike.models.distillation_model import DistillationModel
-from lookalike.models.weights import load_state, read_weights
+from lookalike.models.weights import load_state
 
 
 @dataclass
@@ -29,6 +30,11 @@ class BuiltModels:
     def parts(self) -> list[BuiltModel]:
         """Each model as it was built."""
         return list(self.by_name.values())
+
+    @property
+    def backbones(self) -> dict[str, str]:
+        """The name of each model's backbone."""
+        return {name: part.arch.Backbone.name for name, part in self.by_name.items()}
 
     @property
     def shapes(self) -> dict[str, list[int]]:
@@ -86,7 +92,7 @@ def _load_each(
         if source is not None:
             part.weights = load_state(
                 part.model,
-                read_weights(source),
+                read_model(source, {"": part.arch.Backbone.name}),
                 source=source,
                 allow_missing=allow_missing,
                 allow_left_over=allow_missing,

@@ -15,6 +15,7 @@ from lookalike.assembly.dialect import stays_whole, stop_layer_candidates
 from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear
 from lookalike.assembly.prepare import require
+from lookalike.assembly.weight_files import read_backbone
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
@@ -28,7 +29,6 @@ from lookalike.models.weights import (
     find_pretrained,
     load_state,
     no_weights,
-    read_weights,
 )
 
 
@@ -143,9 +143,9 @@ def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadRepor
     if isinstance(pretrained, str):
         if pretrained.startswith(("http://", "https://")):
             raise no_weights(name, f"'{pretrained}' is an address, and nothing is downloaded")
-        source, state = pretrained, read_weights(pretrained)
+        source, state = pretrained, read_backbone(pretrained, name)
     elif (found := find_pretrained(name)) is not None:
-        source, state = str(found), read_weights(found)
+        source, state = str(found), read_backbone(str(found), name)
         if name in PACKAGES and found == PACKAGES[name].path():
             source, state = PACKAGES[name].title, PACKAGES[name].read(state)
     else:

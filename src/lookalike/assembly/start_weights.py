@@ -9,9 +9,10 @@ from torch import Tensor
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import stage_shapes
+from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
 from lookalike.models.pruning import prune_filters
 from lookalike.models.quantization import quantize_for_training
-from lookalike.models.weights import load_state, matches_any, read_weights
+from lookalike.models.weights import load_state, matches_any
 from lookalike.training import load_checkpoint
 
 
@@ -32,7 +33,11 @@ def start_weights(
         _slim(run, built, notes)
         return
     is_checkpoint = not training and run.config.Global.checkpoints is not None
-    state = load_checkpoint(source).model if is_checkpoint else read_weights(source)
+    if is_checkpoint:
+        state = load_checkpoint(source).model
+    else:
+        state = read_model(source, built.backbones, notes)
+        refuse_backbone_alone(source, state, allow_missing)
     slim_before = not _fits(built, state, allow_missing)
     if slim_before:
         _slim(run, built, notes)
@@ -43,7 +48,7 @@ def start_weights(
         allow_missing=allow_missing,
         allow_left_over=allow_missing,
     )
-    notes.append(str(report))
+    notes.append(str(report) if report.complete else report.table())
     if not slim_before:
         _slim(run, built, notes)
 

@@ -18,7 +18,10 @@ from lookalike.models.weight_packages import PACKAGES
 
 WEIGHTS_VARIABLE = "LOOKALIKE_WEIGHTS"
 
+MAX_SHOWN = 20
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+# of the reference; whoever asks for the file reads it
+_THEIR_SUFFIX = ".pdparams"
 
 
 @dataclass
@@ -33,15 +36,43 @@ class LoadReport:
 
     def __str__(self) -> str:
         parts = [f"{len(self.loaded)} tensors loaded"]
-        for what, keys in (
-            ("missing", self.missing),
-            ("left over", self.left_over),
-            ("of another shape", self.other_shape),
-        ):
+        for what, keys in self._differences():
             if keys:
                 shown = ", ".join(keys[:6]) + (", ..." if len(keys) > 6 else "")
                 parts.append(f"{len(keys)} {what} ({shown})")
         return f"{self.source}: " + "; ".join(parts)
+
+    def _differences(self) -> list[tuple[str, list[str]]]:
+        return [
+            ("missing", self.missing),
+            ("left over", self.left_over),
+            ("of another shape", self.other_shape),
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor found its place and every place its tensor."""
+        return not any(keys for _, keys in self._differences())
+
+    def table(self) -> str:
+        """Return what was loaded and what was not, a line for each tensor that was not.
+
+        Example:
+            >>> print(LoadReport("a.pth", ["fc.bias"], ["fc.weight"]).table())
+            a.pth
+              loaded              1
+              missing             1
+                  fc.weight
+              left over           0
+              of another shape    0
+        """
+        lines = [self.source, f"  {'loaded':16}{len(self.loaded):5}"]
+        for what, keys in self._differences():
+            lines.append(f"  {what:16}{len(keys):5}")
+            lines += [f"      {key}" for key in keys[:MAX_SHOWN]]
+            if len(keys) > MAX_SHOWN:
+                lines.append(f"      ... and {len(keys) - MAX_SHOWN} more")
+        return "\n".join(lines)
 
 
 def load_state(
@@ -83,11 +114,21 @@ def load_state(
     refused += [key for key in report.left_over if not matches_any(key, allow_left_over)]
     if refused:
         raise CheckpointError(
-            f"{report}. Nothing was loaded. If the difference is meant, allow it by pattern, for "
-            f"example --allow-missing '{refused[0].split('.')[0]}.*'."
+            f"{report.table()}\nNothing was loaded. If the difference is meant, allow it by "
+            f"pattern, for example --allow-missing '{_pattern(refused)}'."
         )
     module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
     return report
+
+
+def _pattern(keys: Sequence[str]) -> str:
+    """Return a pattern for the first key, and no wider than its part of the model.
+
+    Example:
+        >>> _pattern(["head.weight [3, 4] -> [5, 4]"]), _pattern(["fc.bias"])
+        ('head.*', 'fc.*')
+    """
+    return f"{keys[0].split()[0].split('.')[0]}.*"
 
 
 def matches_any(key: str, patterns: Sequence[str]) -> bool:
@@ -138,7 +179,11 @@ def find_pretrained(name: str) -> Path | None:
     """
     if given := os.environ.get(WEIGHTS_VARIABLE):
         path = Path(given)
-        places = [path] if path.is_file() else [path / f"{name}{s}" for s in _SUFFIXES]
+        places = (
+            [path]
+            if path.is_file()
+            else [path / f"{name}{suffix}" for suffix in (*_SUFFIXES, _THEIR_SUFFIX)]
+        )
         for place in places:
             if place.is_file():
                 return place

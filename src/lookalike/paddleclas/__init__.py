@@ -4,9 +4,11 @@ Only the assembly room and the command line look in here. Without this room Look
 same, with its native words only.
 """
 
+from lookalike.paddleclas.files import read_reference, reference_file
 from lookalike.paddleclas.irrelevant import drop_irrelevant
 from lookalike.paddleclas.layers import stays_whole, stop_layer_candidates
 from lookalike.paddleclas.refused import other_program
+from lookalike.paddleclas.weight_keys import translate_weights
 from lookalike.paddleclas.words import (
     Translation,
     drop_ignored,
@@ -21,8 +23,11 @@ __all__ = [
     "drop_irrelevant",
     "gather",
     "other_program",
+    "read_reference",
+    "reference_file",
     "stays_whole",
     "stop_layer_candidates",
     "their_names",
     "translate_component",
+    "translate_weights",
 ]

@@ -1,0 +1,218 @@
+"""Reading the reference's pickles (``.pdparams``, ``.pdopt``, ``.pdema``) without trusting them.
+
+A pickle is a program. Here it can only build numbers, texts, lists, tuples, dictionaries and plain
+arrays: every other name it asks for is refused before anything is called, arrays are made by our
+own code from the bytes in the file, and sizes are compared with the file before anything is
+allocated.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import mmap
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lookalike.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+MAX_NODES = 5_000_000
+MAX_DEPTH = 100
+_KINDS = "biuf"
+_ORDERS = ("<", ">", "|", "=")
+# the keys under which the reference describes its own file
+NAMES_KEY = "StructuredToParameterName@@"
+SLICES_KEY = "UnpackBigParamInfor@@"
+
+
+class Refused(pickle.UnpicklingError):
+    """The file asks for something that weights do not need."""
+
+
+def read_pickle(path: str | Path) -> Any:
+    """Return what a file of the reference holds: containers of numbers, texts and arrays.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, or asks for anything else.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise CheckpointError(f"{path}: the file is empty.")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+                return joined(_Plain().of(_Unpickler(view).load()))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file.") from error
+    except Refused as error:
+        raise CheckpointError(f"{path}: {error}; nothing of it was run.") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file fails in every way
+        raise CheckpointError(
+            f"{path}: not a file of the reference, or damaged ({type(error).__name__}: "
+            f"{str(error)[:120]})."
+        ) from error
+
+
+def joined(value: Any) -> Any:
+    """Put arrays together that were cut into slices because they were too large for one pickle.
+
+    Example:
+        >>> import numpy as np
+        >>> about = {"w": {"OriginShape": (2, 2), "slices": ["w@@.0", "w@@.1"]}}
+        >>> state = {"w@@.0": np.arange(2), "w@@.1": np.arange(2, 4), SLICES_KEY: about}
+        >>> joined(state)["w"].tolist()
+        [[0, 1], [2, 3]]
+    """
+    if not isinstance(value, dict) or SLICES_KEY not in value:
+        return value
+    import numpy as np
+
+    whole = {key: item for key, item in value.items() if key != SLICES_KEY}
+    for name, about in value[SLICES_KEY].items():
+        pieces = [np.ravel(whole.pop(piece)) for piece in about["slices"]]
+        whole[name] = np.concatenate(pieces).reshape(about["OriginShape"])
+    return whole
+
+
+class _DType:
+    """Stands for ``numpy.dtype`` while the file is read."""
+
+    def __init__(self, code: str = "", align: Any = False, copy: Any = False) -> None:
+        self.code, self.order = str(code), "="
+
+    def __setstate__(self, state: Any) -> None:
+        self.order = str(state[1])
+
+    def real(self) -> Any:
+        import numpy as np
+
+        if self.code[:1] not in _KINDS or self.order not in _ORDERS:
+            raise Refused(f"it holds an array of '{self.code}', not of numbers")
+        order: Any = "=" if self.order == "|" else self.order
+        return np.dtype(self.code).newbyteorder(order)
+
+
+class _Array:
+    """Stands for ``numpy.ndarray`` while the file is read."""
+
+    def __init__(self, *args: Any) -> None:
+        self.array: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        self.array = _from_bytes(shape, dtype, bool(fortran), data)
+
+
+def _from_bytes(shape: Any, dtype: Any, fortran: bool, data: Any) -> Array:
+    import numpy as np
+
+    if not isinstance(dtype, _DType) or not isinstance(data, bytes | bytearray):
+        raise Refused("it holds an array that is not made of bytes")
+    real = dtype.real()
+    sizes = [int(size) for size in shape]
+    if min(sizes, default=1) < 0 or math.prod(sizes) * real.itemsize != len(data):
+        raise Refused(f"it holds an array of shape {sizes} in {len(data)} bytes")
+    flat = np.frombuffer(data, dtype=real)
+    return np.asarray(flat.reshape(sizes, order="F" if fortran else "C")).astype(
+        real.newbyteorder("="), copy=False
+    )
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _from_bytes((), dtype, False, data).item()
+
+
+def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
+    """Stand for ``codecs.encode``, by which old pickles write bytes."""
+    if encoding not in ("latin1", "latin-1"):
+        raise Refused(f"it asks for the encoding {encoding!r}")
+    return codecs.encode(str(text), "latin1")
+
+
+def _reconstruct(*args: Any) -> _Array:
+    return _Array()
+
+
+def _pair(items: Any = ()) -> tuple[Any, ...]:
+    """Stand for ``tuple``, by which the reference writes a tensor: its name and its array."""
+    if not isinstance(items, tuple | list):
+        raise Refused("it builds a tuple of something else than a list")
+    return tuple(items)
+
+
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    **{
+        (f"{module}.multiarray", name): stand_in
+        for module in ("numpy.core", "numpy._core")
+        for name, stand_in in (("_reconstruct", _reconstruct), ("scalar", _scalar))
+    },
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _DType,
+    ("_codecs", "encode"): _encoded,
+    ("builtins", "tuple"): _pair,
+    ("__builtin__", "tuple"): _pair,
+    ("collections", "OrderedDict"): dict,
+}
+
+
+class _Unpickler(pickle._Unpickler):
+    """The interpreter's pickle machine in Python, whose memory cannot be made to grow by a number.
+
+    (The one in C allocates as many places as the file names, before it looks at them.)
+    """
+
+    def __init__(self, file: BinaryIO | mmap.mmap) -> None:
+        super().__init__(file, encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return our stand-in for a name, or refuse it."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise Refused(
+                f"it asks for {module}.{name}, which weights do not need and which could run code"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Refuse references to things outside the file."""
+        raise Refused("it refers to something outside the file")
+
+
+class _Plain:
+    """Turns stand-ins into what they stand for, and bounds what a small file can unfold to."""
+
+    def __init__(self) -> None:
+        self.left = MAX_NODES
+
+    def of(self, value: Any, depth: int = 0) -> Any:
+        self.left -= 1
+        if self.left < 0 or depth > MAX_DEPTH:
+            raise Refused(f"it unfolds to more than {MAX_NODES:,} values or {MAX_DEPTH} levels")
+        if isinstance(value, _Array):
+            if value.array is None:
+                raise Refused("it holds an array without content")
+            return value.array
+        if isinstance(value, dict):
+            return {self._key(key): self.of(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            items = [self.of(item, depth + 1) for item in value]
+            return items if isinstance(value, list) else tuple(items)
+        if value is None or isinstance(value, bool | int | float | str | bytes):
+            return value
+        raise Refused(f"it holds a {type(value).__name__.strip('_')}, which weights do not")
+
+    @staticmethod
+    def _key(key: Any) -> str | int:
+        if isinstance(key, str | int):
+            return key
+        raise Refused("it has a key that is neither a name nor a number")
