@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-MAX_NODES = 5_000_000
+MAX_NODES = 1_000_000
 MAX_DEPTH = 100
 _KINDS = "biuf"
 _ORDERS = ("<", ">", "|", "=")
@@ -128,6 +128,13 @@ def _from_bytes(shape: Any, dtype: Any, fortran: bool, data: Any) -> Array:
     )
 
 
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> _Array:
+    """Stand for the way pickles of protocol 5 write an array."""
+    made = _Array()
+    made.array = _from_bytes(shape, dtype, order == "F", data)
+    return made
+
+
 def _scalar(dtype: Any, data: Any) -> Any:
     return _from_bytes((), dtype, False, data).item()
 
@@ -155,6 +162,10 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
         (f"{module}.multiarray", name): stand_in
         for module in ("numpy.core", "numpy._core")
         for name, stand_in in (("_reconstruct", _reconstruct), ("scalar", _scalar))
+    },
+    **{
+        (f"{module}.numeric", "_frombuffer"): _frombuffer
+        for module in ("numpy.core", "numpy._core")
     },
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,
