@@ -12,7 +12,7 @@ _HOME = {
     "CheckpointError": "lookalike.errors",
     "ConfigError": "lookalike.errors",
     "DataError": "lookalike.errors",
-    "EmbeddingModel": "lookalike.models",
+    "EmbeddingModel": "lookalike.assembly.embedding_model",
     "EmbeddingTable": "lookalike.types",
     "ImageDataset": "lookalike.data",
     "LookalikeError": "lookalike.errors",

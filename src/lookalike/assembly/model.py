@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lookalike.assembly.beside import beside_of
 from lookalike.assembly.dialect import stays_whole, stop_layer_candidates
+from lookalike.assembly.embedding_model import EmbeddingModel
 from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear
 from lookalike.assembly.prepare import require
@@ -19,7 +20,6 @@ from lookalike.assembly.weight_files import read_backbone
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
-from lookalike.models.embedding_model import EmbeddingModel
 from lookalike.models.evaluating import evaluating
 from lookalike.models.feature_tap import cut_backbone, freeze_up_to
 from lookalike.models.hub import hub_offline_if_unreachable

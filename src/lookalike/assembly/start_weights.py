@@ -10,6 +10,7 @@ from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import stage_shapes
 from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
+from lookalike.config.schema import SlimSection
 from lookalike.models.pruning import prune_filters
 from lookalike.models.quantization import quantize_for_training
 from lookalike.models.weights import load_state, matches_any
@@ -72,8 +73,9 @@ def _fits(built: BuiltModels, state: Mapping[str, Tensor], allow_missing: Sequen
     return same_shapes and not any(".quantize_weight." in key for key in state)
 
 
-def _slim(run: Run, built: BuiltModels, notes: list[str]) -> None:
-    prune, quant = run.config.Slim.prune, run.config.Slim.quant
+def slim(section: SlimSection, built: BuiltModels, image_shape: Sequence[int]) -> list[str]:
+    """Prune and prepare for integers what the section asks for; return what was done."""
+    prune, quant, notes = section.prune, section.quant, []
     for part in built.parts:
         if not any(parameter.requires_grad for parameter in part.model.parameters()):
             continue  # a frozen teacher stays as it is
@@ -83,12 +85,15 @@ def _slim(run: Run, built: BuiltModels, notes: list[str]) -> None:
                 part.model,
                 ratio=prune.pruned_ratio,
                 criterion=prune.name,
-                image_shape=run.config.Global.image_shape,
+                image_shape=image_shape,
             )
-            part.shapes = stage_shapes(
-                part.model, part.arch, run.config.Global.image_shape, as_built=False
-            )
+            part.shapes = stage_shapes(part.model, part.arch, image_shape, as_built=False)
             notes.append(f"Slim.prune: {before:,} parameters became {left:,}.")
         if quant is not None:
             layers = quantize_for_training(part.model, clip=quant.name == "pact")
             notes.append(f"Slim.quant: {layers} layers are rounded to 8 bits.")
+    return notes
+
+
+def _slim(run: Run, built: BuiltModels, notes: list[str]) -> None:
+    notes += slim(run.config.Slim, built, run.config.Global.image_shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from lookalike.assembly.initial_fit import fit_to_images
 from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer
+from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
 from lookalike.config.schema import AmpSection
 from lookalike.data import ImageDataset
@@ -56,6 +58,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         )
         for spec in run.config.Optimizer
     ]
+    evaluator = _Evaluator(job, log)
     return Trainer(
         update=_update(job, losses, optimizers, accumulate),
         batches=job.batches,
@@ -64,7 +67,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         folder=job.folder,
         log=log,
         device=job.device,
-        evaluate=_evaluator(job, log) if job.evaluation is not None else None,
+        evaluate=evaluator if job.evaluation is not None else None,
         train_metrics=_train_metrics(run),
         prepare=_preparation(job, log),
         print_every=settings.print_batch_step,
@@ -73,6 +76,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         eval_first=settings.eval_before_train,
         save_every=settings.save_interval,
         facts=facts(seed_of(run), _splits(job)),
+        documents=_documents(job, evaluator),
         names=job.train.paths,
     )
 
@@ -131,13 +135,37 @@ def make_precision(section: AmpSection, device: torch.device) -> Precision:
     )
 
 
-def _evaluator(job: Job, log: RunLog) -> Callable[[nn.Module], Mapping[str, float]]:
-    def run_evaluation(model: nn.Module) -> Mapping[str, float]:
-        result = job.evaluate(log, model=model)
-        log.record("intervals", {name: list(bounds) for name, bounds in result.intervals.items()})
+class _Evaluator:
+    """Measures a model, and remembers the intervals for the model's card."""
+
+    def __init__(self, job: Job, log: RunLog) -> None:
+        self.job, self.log = job, log
+        self.intervals: dict[str, tuple[float, float]] = {}
+
+    def __call__(self, model: nn.Module) -> Mapping[str, float]:
+        result = self.job.evaluate(self.log, model=model)
+        self.intervals = result.intervals
+        bounds = {name: list(pair) for name, pair in result.intervals.items()}
+        self.log.record("intervals", bounds)
         return result.values
 
-    return run_evaluation
+
+def _documents(job: Job, evaluator: _Evaluator) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    config = model_config(job.run, job.built)
+    sources = [str(part.weights.source) for part in job.built.parts if part.weights]
+    weights = ", ".join(sources) or str(job.run.config.Global.pretrained_model or "random")
+
+    def write(about: Mapping[str, Any]) -> dict[str, str]:
+        card = model_card(
+            config,
+            metrics=about["metrics"],
+            intervals=evaluator.intervals,
+            facts=about,
+            weights=weights,
+        )
+        return {CONFIG: json.dumps(config, indent=1) + "\n", CARD: card}
+
+    return write
 
 
 def _train_metrics(run: Run) -> Callable[[Any, Tensor], Mapping[str, Tensor]] | None:

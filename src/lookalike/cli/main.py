@@ -125,6 +125,34 @@ def export_model(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="Weights: .pdparams and .pdiparams of PaddleClas, .pth, a folder.")
+    ],
+    target: Annotated[
+        str, typer.Argument(help="A .safetensors file, or a folder with config and card.")
+    ],
+    config: ConfigFile,
+    override: Overrides = None,
+    allow_import: AllowImport = None,
+    allow_missing: AllowMissing = None,
+    debug: Debug = False,
+) -> None:
+    """Turn a weight file into one of ours, complete or not at all."""
+    with guarded(debug):
+        from lookalike.cli.convert import run_convert
+
+        run_convert(
+            source,
+            config,
+            target,
+            override or [],
+            allow_import=allow_import or [],
+            allow_missing=allow_missing or [],
+        )
+
+
+@app.command()
 def check(
     config: ConfigFile,
     override: Overrides = None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -17,6 +18,9 @@ class EmbeddingModel(nn.Module):
         neck: Features to embeddings ``[B, D]``; without one the features are the embedding.
         head: ``(embeddings, labels)`` to logits ``[B, C]``.
         head_feature_from: What the head reads: the ``neck`` or the ``backbone``.
+
+    Attributes:
+        published: The configuration it was read with, if it was read from a folder.
 
     Shape:
         - images: ``[B, 3, H, W]``.
@@ -42,6 +46,7 @@ class EmbeddingModel(nn.Module):
         self.backbone, self.neck, self.head = backbone, neck, head
         self.head_feature_from = head_feature_from
         self.freeze_statistics = False
+        self.published: Mapping[str, Any] = {}
 
     def train(self, mode: bool = True) -> EmbeddingModel:
         """Switch to training; with ``freeze_statistics`` the backbone's batch norms stay behind.

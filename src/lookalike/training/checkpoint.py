@@ -1,7 +1,8 @@
 """Folders that hold a model and all it takes to go on training it.
 
 A checkpoint folder holds ``model.safetensors``, ``training_state.pt`` (read with ``weights_only``)
-and ``manifest.json``, which is written last and lists the size and SHA-256 of the others. A folder
+and ``manifest.json``, which is written last and lists the size and SHA-256 of the others; and texts
+for people and other programs, which may be edited. A folder
 is written under another name and renamed when complete; the previous one of that name is removed
 only afterwards. So a kill at any moment leaves the old checkpoint or the new one.
 """
@@ -47,7 +48,12 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, *, model: Mapping[str, Tensor], state: Mapping[str, Any], facts: Mapping[str, Any]
+    folder: Path,
+    *,
+    model: Mapping[str, Tensor],
+    state: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    documents: Mapping[str, str] | None = None,
 ) -> None:
     """Write a checkpoint; whatever happens, ``folder`` is complete or as it was.
 
@@ -56,6 +62,7 @@ def save_checkpoint(
         model: Tensors by name.
         state: Plain containers, numbers and tensors.
         facts: For the manifest; JSON.
+        documents: Texts to put beside these, by file name.
 
     Raises:
         SetupError: If the disk is full or the folder cannot be written.
@@ -71,7 +78,7 @@ def save_checkpoint(
         }
         save_file(tensors, writing / MODEL_FILE)
         torch.save(dict(state), writing / STATE_FILE)
-        _finish(writing, facts)
+        _finish(writing, facts, documents or {})
         _put_in_place(writing, folder)
     except (OSError, RuntimeError) as error:
         shutil.rmtree(writing, ignore_errors=True)
@@ -89,7 +96,8 @@ def copy_checkpoint(source: Path, folder: Path) -> None:
     try:
         _remove(writing)
         writing.mkdir(parents=True)
-        for name in (MODEL_FILE, STATE_FILE, MANIFEST):
+        manifest = json.loads((source / MANIFEST).read_text())
+        for name in (*manifest["files"], *manifest.get("documents", ()), MANIFEST):
             try:
                 os.link(source / name, writing / name)
             except OSError:
@@ -183,12 +191,15 @@ def _is_intact(folder: Path) -> bool:
     return True
 
 
-def _finish(folder: Path, facts: Mapping[str, Any]) -> None:
+def _finish(folder: Path, facts: Mapping[str, Any], documents: Mapping[str, str]) -> None:
     files = {}
     for path in sorted(folder.iterdir()):
         _sync(path)
         files[path.name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    manifest = {"format": _FORMAT, **facts, "files": files}
+    for name, text in documents.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        _sync(folder / name)
+    manifest = {"format": _FORMAT, **facts, "files": files, "documents": list(documents)}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     _sync(folder / MANIFEST)
     _sync(folder)

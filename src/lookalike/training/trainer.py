@@ -55,6 +55,7 @@ class Trainer:
         eval_first: Evaluate before the first step as well.
         save_every: Epochs between checkpoints that are kept; 0 or less keeps none.
         facts: Written into every manifest.
+        documents: Facts of a checkpoint to the texts that are put beside it.
         names: Data-set index to file name, for messages.
     """
 
@@ -74,6 +75,7 @@ class Trainer:
     eval_first: bool = False
     save_every: int = 1
     facts: Mapping[str, Any] = field(default_factory=dict)
+    documents: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -239,19 +241,20 @@ class Trainer:
         best: Best | None = None,
     ) -> None:
         best = best or self.best
-        epoch = self.iteration // self.iterations_per_epoch
+        facts = {
+            "epoch": self.iteration // self.iterations_per_epoch,
+            "iteration": self.iteration,
+            "metrics": dict(metrics or self.last_metrics),
+            "best": best.score,
+            "best_epoch": best.epoch,
+            **self.facts,
+        }
         save_checkpoint(
             self.folder / name,
             model=model.state_dict(),
             state=self.state(),
-            facts={
-                "epoch": epoch,
-                "iteration": self.iteration,
-                "metrics": dict(metrics or self.last_metrics),
-                "best": best.score,
-                "best_epoch": best.epoch,
-                **self.facts,
-            },
+            facts=facts,
+            documents=None if self.documents is None else self.documents(facts),
         )
 
     def state(self) -> dict[str, Any]:
