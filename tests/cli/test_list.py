@@ -35,3 +35,18 @@ def test_kinds_are_listed_and_misspelt_ones_corrected(capsys):
 
 def test_version():
     assert run("version").output.strip() == __version__
+
+
+def test_sources_and_licences_of_weights(monkeypatch, tmp_path):
+    (tmp_path / "PPLCNet_x1_0.pdparams").write_bytes(b"x")
+    monkeypatch.setenv("LOOKALIKE_WEIGHTS", str(tmp_path))
+    done = CliRunner().invoke(app, ["list", "backbones", "--weights"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    rows = {line.split()[0]: " ".join(line.split()) for line in done.output.splitlines()}
+    assert rows["tf_efficientnet_lite0"].endswith("yes Apache-2.0")
+    assert rows["ResNet50"] == "ResNet50 torchvision resnet50 IMAGENET1K_V1 no not stated"
+    assert rows["ResNet50_vd"].endswith("timm resnet50d no apache-2.0")
+    assert rows["MobileNetV1"].split()[1:3] == ["none", "known"]
+    assert "PPLCNet_x1_0.pdparams" in rows["PPLCNet_x1_0"]
+    assert "yes not stated" in rows["PPLCNet_x1_0"]
+    assert run("list", "heads", "--weights").exit_code == 2

@@ -14,11 +14,14 @@ try:
         drop_irrelevant,
         gather,
         other_program,
+        read_optimizers,
+        read_progress,
         read_reference,
         reference_file,
         stays_whole,
         stop_layer_candidates,
         their_names,
+        to_our_layout,
         translate_component,
         translate_weights,
     )
@@ -60,6 +63,18 @@ except ImportError:
         """Know no files of theirs."""
         return None
 
+    def read_optimizers(path: Path) -> Any:  # type: ignore[misc]
+        """Never asked: no file is theirs."""
+        raise AssertionError(path)
+
+    def read_progress(path: Path) -> Any:  # type: ignore[misc]
+        """Never asked: no file is theirs."""
+        raise AssertionError(path)
+
+    def to_our_layout(key: str, array: Any) -> Any:  # type: ignore[misc]
+        """Never asked: no file is theirs."""
+        raise AssertionError(key)
+
     def read_reference(path: Path) -> Any:  # type: ignore[misc]
         """Never asked: no file is theirs."""
         raise AssertionError(path)
@@ -91,11 +106,14 @@ __all__ = [
     "drop_irrelevant",
     "gather",
     "other_program",
+    "read_optimizers",
+    "read_progress",
     "read_reference",
     "reference_file",
     "stays_whole",
     "stop_layer_candidates",
     "their_names",
+    "to_our_layout",
     "translate_component",
     "translate_weights",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +16,12 @@ from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear
 from lookalike.assembly.prepare import require
 from lookalike.assembly.weight_files import read_backbone
+from lookalike.assembly.weight_sources import download
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.evaluating import evaluating
 from lookalike.models.feature_tap import cut_backbone, freeze_up_to
-from lookalike.models.hub import hub_offline_if_unreachable
 from lookalike.models.weight_packages import PACKAGES
 from lookalike.models.weights import (
     LoadReport,
@@ -149,7 +148,7 @@ def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadRepor
         if name in PACKAGES and found == PACKAGES[name].path():
             source, state = PACKAGES[name].title, PACKAGES[name].read(state)
     else:
-        source, state = _download(name)
+        source, state = download(name)
     # a classifier of another width is a declared difference: class_num says so
     classifier = classifier_prefixes(module)
     return load_state(module, state, source=source, allow_missing=[f"{p}.*" for p in classifier])
@@ -162,47 +161,6 @@ def classifier_prefixes(module: nn.Module) -> list[str]:
     names = [named] if isinstance(named, str) else list(named)
     children = {name.split(".")[0] for name, _ in module.named_parameters()}
     return [name for name in names if name.split(".")[0] in children]
-
-
-# our own backbone names and the library entry that has their weights
-_RESNET50 = ("torchvision", "resnet50", "IMAGENET1K_V1")
-_LIBRARY_WEIGHTS = {
-    "AlexNet": ("torchvision", "alexnet", "IMAGENET1K_V1"),
-    "PPLCNetV2_base": ("timm", "lcnetv2_base", ""),
-    "ResNet50": _RESNET50,
-    "ResNet50_adaptive_max_pool2d": _RESNET50,
-    "ResNet50_last_stage_stride1": _RESNET50,
-    "ResNet50_vd": ("timm", "resnet50d", ""),
-    "ResNet101": ("torchvision", "resnet101", "IMAGENET1K_V1"),
-    "ResNet101_vd": ("timm", "resnet101d", ""),
-    "ResNet152": ("torchvision", "resnet152", "IMAGENET1K_V1"),
-    "ResNet152_vd": ("timm", "resnet152d", ""),
-}
-
-
-def _download(name: str) -> tuple[str, dict[str, Tensor]]:
-    """Let timm or torchvision fetch its own weights, through its own cache."""
-    from lookalike.models.backbones.library import known_names
-
-    library, entry, version = _LIBRARY_WEIGHTS.get(
-        name, (known_names().get(name, ""), name, "DEFAULT")
-    )
-    try:
-        with warnings.catch_warnings(), hub_offline_if_unreachable():
-            warnings.simplefilter("ignore")
-            if library == "torchvision":
-                import torchvision
-
-                weights = torchvision.models.get_model_weights(entry)[version]
-                return f"torchvision {weights}", dict(weights.get_state_dict(progress=True))
-            if library == "timm":
-                import timm
-
-                return f"timm {entry}", timm.create_model(entry, pretrained=True).state_dict()
-    except Exception as error:  # noqa: BLE001 - network, cache and file errors of two libraries
-        first = (str(error) or type(error).__name__).splitlines()[0]
-        raise no_weights(name, f"download failed: {first[:160]}") from error
-    raise no_weights(name, "neither timm nor torchvision has any")
 
 
 def stage_shapes(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +17,21 @@ from lookalike.models.weights import matches_any, read_weights
 _WHOLE = ("backbone.", "neck.", "head.")
 # tensors of the reference's losses; only a resumed run has a use for them
 _OF_LOSSES = "loss_func."
+
+
+@dataclass(frozen=True)
+class ReferenceModel:
+    """A model of the reference, translated.
+
+    Attributes:
+        tensors: By our key.
+        losses: The tensors of its losses, by the reference's key.
+        names: Our key, or the reference's of a loss, to the number its optimiser knows it by.
+    """
+
+    tensors: dict[str, Tensor]
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def read_model(
@@ -33,22 +50,32 @@ def read_model(
     path = reference_file(source)
     if path is None:
         return read_weights(source)
+    found = read_reference_model(path, backbones)
+    if found.losses and notes is not None:
+        notes.append(f"{path}: {len(found.losses)} tensors of losses are not part of the model.")
+    return found.tensors
+
+
+def read_reference_model(path: Path, backbones: Mapping[str, str]) -> ReferenceModel:
+    """Read and translate a weight file of the reference.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or not to be trusted.
+    """
     found = read_reference(path)
-    arrays: dict[str, Any] = {}
+    of_losses = {k: v for k, v in found.arrays.items() if k.startswith(_OF_LOSSES)}
+    of_models = {k: v for k, v in found.arrays.items() if k not in of_losses}
+    tensors: dict[str, Tensor] = {}
+    names = {key: found.parameter_names.get(key, key) for key in of_losses}
     for name, backbone in backbones.items():
-        mine = f"{name}." if name else ""
-        own = {
-            key.removeprefix(mine): array
-            for key, array in found.arrays.items()
-            if key.startswith(mine)
-        }
+        mine, place = (f"{name}.", f"models.{name}.") if name else ("", "")
+        own = {k.removeprefix(mine): v for k, v in of_models.items() if k.startswith(mine)}
         translated = translate_weights(own, backbone)
-        place = f"models.{name}." if name else ""
-        arrays |= {f"{place}{key}": array for key, array in translated.arrays.items()}
-    losses = [key for key in arrays if key.startswith(_OF_LOSSES)]
-    if losses and notes is not None:
-        notes.append(f"{path}: {len(losses)} tensors of losses are not part of the model.")
-    return {key: _tensor(array) for key, array in arrays.items() if key not in losses}
+        for key, array in translated.arrays.items():
+            theirs = mine + translated.theirs[key]
+            tensors[place + key] = _tensor(array)
+            names[place + key] = found.parameter_names.get(theirs, theirs)
+    return ReferenceModel(tensors, {k: _tensor(v) for k, v in of_losses.items()}, names)
 
 
 def read_backbone(source: str, backbone: str) -> dict[str, Tensor]:
@@ -58,8 +85,7 @@ def read_backbone(source: str, backbone: str) -> dict[str, Tensor]:
         CheckpointError: As :func:`read_model`.
     """
     state = read_model(source, {"": backbone})
-    whole = all(key.startswith(_WHOLE) for key in state)
-    if not whole:
+    if not all(key.startswith(_WHOLE) for key in state):
         return state
     return {
         key.removeprefix("backbone."): tensor

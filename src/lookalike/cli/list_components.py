@@ -38,6 +38,20 @@ def print_components(kind: str) -> None:
         print("and every transform of torchvision.transforms.v2 as v2.Name.")  # noqa: T201
 
 
+def print_weights() -> None:
+    """Print where ``pretrained: True`` takes each backbone's weights from, and their licence."""
+    from lookalike.assembly.weight_sources import weight_sources
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("backbone", "weights from", "here", "licence of the weights"):
+        table.add_column(title, no_wrap=title == "backbone", overflow="fold")
+    for found in weight_sources():
+        here = "yes" if found.here else "no"
+        table.add_row(found.backbone, found.source or "none known", here, found.licence)
+    Console(soft_wrap=False, highlight=False).print(table)
+    print("Any other model of timm and torchvision: the library's own download.")  # noqa: T201
+
+
 def plural(kind: str) -> str:
     """Return the plural of a kind.
 

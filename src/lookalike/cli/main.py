@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lookalike.cli.guard import guarded
+from lookalike.errors import ConfigError
 
 app = typer.Typer(
     name="lookalike",
@@ -179,13 +180,18 @@ def list_components(
     kind: Annotated[
         str, typer.Argument(help="heads, necks, backbones, losses, metrics, datasets, ...")
     ] = "",
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Of backbones: where weights come from, and licences.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Print the components of a kind, with PaddleClas's names for them."""
     with guarded(debug):
-        from lookalike.cli.list_components import print_components
+        from lookalike.cli.list_components import print_components, print_weights
 
-        print_components(kind)
+        if weights and kind != "backbones":
+            raise ConfigError("--weights belongs to: lookalike list backbones --weights")
+        print_weights() if weights else print_components(kind)
 
 
 @app.command()

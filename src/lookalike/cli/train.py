@@ -8,6 +8,7 @@ from pathlib import Path
 from lookalike.assembly.job import Job, build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.resolved import write_resolved
+from lookalike.assembly.resume_reference import reference_run, resume_reference
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError
 from lookalike.training import RunLog, Trainer, load_checkpoint
@@ -29,7 +30,8 @@ def run_training(
     source = run.config.Global.checkpoints
     if resume and source is None:
         source = str(run.config.Global.output_dir)
-    if source is not None:
+    theirs = None if source is None else reference_run(source)
+    if source is not None and theirs is None:
         find_checkpoint_or_say(source, resume)
     job = build_job(
         run,
@@ -49,7 +51,11 @@ def run_training(
         write_resolved(run, job.folder)
         trainer = make_trainer(job, log)
         _introduce(job, log)
-        if source is not None:
+        if theirs is not None:
+            notes = resume_reference(trainer, job.built, theirs)
+            for note in [*notes, f"going on from {theirs}, iteration {trainer.iteration}"]:
+                log.line(f"note: {note}")
+        elif source is not None:
             _restore(trainer, source, log)
         result = trainer.run()
         score, epoch = result.best.score, result.best.epoch

@@ -7,8 +7,9 @@ same, with its native words only.
 from lookalike.paddleclas.files import read_reference, reference_file
 from lookalike.paddleclas.irrelevant import drop_irrelevant
 from lookalike.paddleclas.layers import stays_whole, stop_layer_candidates
+from lookalike.paddleclas.optimizer_state import read_optimizers, read_progress
 from lookalike.paddleclas.refused import other_program
-from lookalike.paddleclas.weight_keys import translate_weights
+from lookalike.paddleclas.weight_keys import to_our_layout, translate_weights
 from lookalike.paddleclas.words import (
     Translation,
     drop_ignored,
@@ -23,11 +24,14 @@ __all__ = [
     "drop_irrelevant",
     "gather",
     "other_program",
+    "read_optimizers",
+    "read_progress",
     "read_reference",
     "reference_file",
     "stays_whole",
     "stop_layer_candidates",
     "their_names",
+    "to_our_layout",
     "translate_component",
     "translate_weights",
 ]

@@ -34,10 +34,12 @@ class TranslatedWeights:
     Attributes:
         arrays: Our key to the array; linear layers and margin heads are transposed views.
         derived: Keys of the reference that need no place here.
+        theirs: Our key to the reference's.
     """
 
     arrays: dict[str, Any]
     derived: list[str]
+    theirs: dict[str, str]
 
 
 def translate_weights(state: Mapping[str, Array], backbone: str) -> TranslatedWeights:
@@ -58,6 +60,7 @@ def translate_weights(state: Mapping[str, Array], backbone: str) -> TranslatedWe
     whole = any(key.startswith("backbone.") for key in state)
     arrays: dict[str, Any] = {}
     derived: list[str] = []
+    theirs: dict[str, str] = {}
     for key, array in state.items():
         own = key.removeprefix("backbone.")
         inside = not whole or own != key
@@ -65,8 +68,9 @@ def translate_weights(state: Mapping[str, Array], backbone: str) -> TranslatedWe
             derived.append(key)
             continue
         ours = backbone_key(own, backbone) if inside else gear_key(key)
-        arrays["backbone." + ours if own != key else ours] = to_our_layout(key, array)
-    return TranslatedWeights(arrays, derived)
+        ours = f"backbone.{ours}" if own != key else ours
+        arrays[ours], theirs[ours] = to_our_layout(key, array), key
+    return TranslatedWeights(arrays, derived, theirs)
 
 
 def backbone_key(key: str, backbone: str) -> str:
