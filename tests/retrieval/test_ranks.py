@@ -80,9 +80,7 @@ def test_ranks_are_those_of_a_brute_force_sort(problem, block):
     if problem["with_ids"]:
         used |= {key: tensors[key] for key in ("query_ids", "gallery_ids")}
         keep &= numbers["query_ids"][:, None] != numbers["gallery_ids"]
-    found = rank_relevant(
-        torch.from_numpy(query), torch.from_numpy(gallery), block_elements=block, **used
-    )
+    found = rank_relevant(torch.from_numpy(query), torch.from_numpy(gallery), memory=block, **used)
     similarity = query @ gallery.T
     expected = [brute_force_ranks(similarity[q], relevant[q], keep[q]) for q in range(len(query))]
     assert found.counts.tolist() == [len(ranks) for ranks in expected]

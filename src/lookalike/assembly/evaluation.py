@@ -104,7 +104,7 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
         assert section.Query is not None and section.Gallery is not None
         query = _split(run, "Query", section.Query, num_workers)
         gallery = query
-        if section.Gallery != section.Query:
+        if not _same_images(section.Gallery, section.Query):
             gallery = _split(run, "Gallery", section.Gallery, num_workers)
     if (run.config.Global.eval_mode == "adaface") != isinstance(query.dataset, FacePairs):
         raise ConfigError(
@@ -117,6 +117,19 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
             ]
         )
     return Evaluation(run, query, gallery, _metrics(run))
+
+
+_PATHS = ("image_root", "label_file", "cls_label_path", "root")
+
+
+def _same_images(one: SplitSection, other: SplitSection) -> bool:
+    """Tell whether two splits read the same images in the same way, whoever reads them."""
+
+    def plain(spec: ComponentSpec) -> tuple[str, dict[str, Any]]:
+        paths = {k: str(Path(spec.args[k])) for k in _PATHS if isinstance(spec.args.get(k), str)}
+        return spec.name, {**spec.args, **paths}
+
+    return plain(one.dataset) == plain(other.dataset)
 
 
 def _metrics(run: Run) -> list[Any]:

@@ -196,7 +196,14 @@ def _in_batches(run: Runner, images: Tensor) -> Tensor:
 
 def _compare(name: str, run: Runner, images: Tensor, expected: Tensor, labels: Tensor) -> Parity:
     found = _in_batches(run, images)
-    drift = float((1.0 - (unit(found) * unit(expected)).sum(dim=1)).max())
+    if not torch.isfinite(expected).all():
+        raise ExportError(
+            f"the trained model gives embeddings that are not finite for some of {len(images)} "
+            "images; its training has diverged. Nothing was written."
+        )
+    cosine = (unit(found) * unit(expected)).sum(dim=1)
+    same = (found == expected).all(dim=1)  # two zero vectors have no angle
+    drift = float(torch.where(same, 0.0, 1.0 - cosine).max())
     nearest = _nearest(unit(expected)), _nearest(unit(found))
     recall = _recall1(nearest[0], labels), _recall1(_settled(*nearest, unit(expected)), labels)
     if not drift < LARGEST_DRIFT or recall[0] != recall[1]:

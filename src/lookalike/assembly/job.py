@@ -20,6 +20,7 @@ from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
+from lookalike.assembly.model import STOPS
 from lookalike.assembly.start_weights import start_weights, weights_source
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
@@ -117,7 +118,8 @@ def _build_job(
         need_weights=need_weights and weights_source(run, training) is None,
         allow_missing=allow_missing,
     )
-    notes += built.notes
+    whole = weights_source(run, training) is not None
+    notes += [n for n in built.notes if training or not (whole and n.startswith(STOPS))]
     notes += [f"Backbone weights: {part.weights}" for part in built.parts if part.weights]
     start_weights(run, built, training=training, allow_missing=allow_missing, notes=notes)
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -16,7 +16,7 @@ from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear
 from lookalike.assembly.prepare import require
 from lookalike.assembly.weight_files import read_backbone
-from lookalike.assembly.weight_sources import download
+from lookalike.assembly.weight_sources import download, fetched
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
@@ -26,9 +26,12 @@ from lookalike.models.weight_packages import PACKAGES
 from lookalike.models.weights import (
     LoadReport,
     find_pretrained,
+    is_address,
     load_state,
-    no_weights,
 )
+
+STOPS = "Training would stop here:"
+"""How the note begins that says so."""
 
 
 @dataclass
@@ -134,14 +137,14 @@ def build_backbone(
         if need_weights:
             raise
         if notes is not None:
-            notes.append(f"Training would stop here: {error}")
+            notes.append(f"{STOPS} {error}")
         return module, None
 
 
 def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadReport:
-    if isinstance(pretrained, str):
-        if pretrained.startswith(("http://", "https://")):
-            raise no_weights(name, f"'{pretrained}' is an address, and nothing is downloaded")
+    if isinstance(pretrained, str) and is_address(pretrained):
+        source, state = fetched(pretrained, name)
+    elif isinstance(pretrained, str):
         source, state = pretrained, read_backbone(pretrained, name)
     elif (found := find_pretrained(name)) is not None:
         source, state = str(found), read_backbone(str(found), name)

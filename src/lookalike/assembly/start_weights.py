@@ -11,9 +11,16 @@ from lookalike.assembly.load import Run
 from lookalike.assembly.model import stage_shapes
 from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
 from lookalike.config.schema import SlimSection
+from lookalike.errors import SetupError
 from lookalike.models.pruning import prune_filters
 from lookalike.models.quantization import quantize_for_training
-from lookalike.models.weights import load_state, matches_any
+from lookalike.models.weights import (
+    WEIGHTS_VARIABLE,
+    is_address,
+    load_state,
+    local_copy,
+    matches_any,
+)
 from lookalike.training import load_checkpoint
 
 
@@ -34,6 +41,8 @@ def start_weights(
         _slim(run, built, notes)
         return
     is_checkpoint = not training and run.config.Global.checkpoints is not None
+    if is_address(source):
+        source = _local(source)
     if is_checkpoint:
         state = load_checkpoint(source).model
     else:
@@ -52,6 +61,22 @@ def start_weights(
     notes.append(str(report) if report.complete else report.table())
     if not slim_before:
         _slim(run, built, notes)
+
+
+def _local(address: str) -> str:
+    """Return the file that stands for an address.
+
+    Raises:
+        SetupError: If it is not there; nothing is downloaded.
+    """
+    if (copy := local_copy(address)) is not None:
+        return str(copy)
+    raise SetupError(
+        f"Global.pretrained_model is the address {address}, and nothing is downloaded from there. "
+        f"Fetch the file yourself and put it into a folder that {WEIGHTS_VARIABLE} names, or give "
+        "the file: -o Global.pretrained_model=FILE, or start without: "
+        "-o Global.pretrained_model=null"
+    )
 
 
 def weights_source(run: Run, training: bool) -> str | None:

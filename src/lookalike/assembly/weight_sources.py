@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lookalike.assembly.catalog import CATALOG
+from lookalike.assembly.weight_files import read_backbone
 from lookalike.models.hub import hub_offline_if_unreachable
 from lookalike.models.weight_packages import PACKAGES
-from lookalike.models.weights import find_pretrained, no_weights
+from lookalike.models.weights import find_pretrained, local_copy, no_weights
 
 # our own backbone names and the library entry that has their weights
 _RESNET50 = ("torchvision", "resnet50", "IMAGENET1K_V1")
@@ -93,8 +94,32 @@ def download(name: str) -> tuple[str, dict[str, Tensor]]:
                 return f"timm {entry}", timm.create_model(entry, pretrained=True).state_dict()
     except Exception as error:  # noqa: BLE001 - network, cache and file errors of two libraries
         first = (str(error) or type(error).__name__).splitlines()[0]
-        raise no_weights(name, f"download failed: {first[:160]}") from error
-    raise no_weights(name, "neither timm nor torchvision has any")
+        reason = f"download failed: {first[:160]}"
+        raise no_weights(name, reason, downloadable=True) from error
+    raise no_weights(name, "neither timm nor torchvision has any", downloadable=False)
+
+
+# file names of the reference's that are another library's weights, converted
+_CONVERTED = {"resnet50-19c8e357": "ResNet50"}
+
+
+def fetched(address: str, name: str) -> tuple[str, dict[str, Tensor]]:
+    """Return the weights a YAML gives the address of; nothing is downloaded from there.
+
+    A file of that name in the folder of ``LOOKALIKE_WEIGHTS`` is taken; of what the reference has
+    converted from torchvision, torchvision's own.
+
+    Raises:
+        SetupError: If neither is there; names the three ways.
+    """
+    if (copy := local_copy(address)) is not None:
+        return str(copy), read_backbone(str(copy), name)
+    for mark, entry in _CONVERTED.items():
+        if mark in address:
+            return download(entry)
+    raise no_weights(
+        name, "addresses in a YAML are not downloaded from", address=address, downloadable=False
+    )
 
 
 def _entry(name: str) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.assembly.model import STOPS
 from lookalike.assembly.report import check_report
 
 
@@ -31,4 +32,6 @@ def run_check(
         print(json.dumps(report.facts, indent=1))  # noqa: T201
         return
     print("\n".join(report.lines()))  # noqa: T201
-    print(f"{config}: nothing stands in the way.")  # noqa: T201
+    stops = [note for note in job.notes if note.startswith(STOPS)]
+    verdict = "training would stop, see the notes." if stops else "nothing stands in the way."
+    print(f"{config}: {verdict}")  # noqa: T201

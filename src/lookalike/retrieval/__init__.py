@@ -9,7 +9,8 @@ from lookalike.retrieval.metrics import (
     RetrievalMetric,
 )
 from lookalike.retrieval.neighbours import nearest_neighbours
-from lookalike.retrieval.ranks import RelevantRanks, rank_relevant, ranks_from_similarity
+from lookalike.retrieval.rank_relevant import rank_relevant
+from lookalike.retrieval.ranks import RelevantRanks, ranks_from_similarity
 from lookalike.retrieval.re_ranking import ReRanking
 
 __all__ = [

@@ -13,7 +13,8 @@ from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metrics import RetrievalMetric, mean
-from lookalike.retrieval.ranks import RelevantRanks, check_embeddings, rank_relevant
+from lookalike.retrieval.rank_relevant import rank_relevant
+from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.reference_protocol import reference_evaluation
 from lookalike.types import EmbeddingTable
@@ -83,6 +84,8 @@ def evaluate_retrieval(
     """
     _check_tables(query, gallery)
     use_cameras = query.cameras is not None
+    check_finite(query, "query")
+    check_finite(gallery, "gallery")
     queries = comparable(query.embeddings, normalize, binarize)
     items = comparable(gallery.embeddings, normalize, binarize)
     similarity = ReRanking(queries, items).similarity if re_ranking else None
@@ -105,8 +108,6 @@ def evaluate_retrieval(
         values, intervals = _scores(metrics, ranks, query.labels)
         num_answerable = int((ranks.counts > 0).sum())
     else:
-        check_embeddings(queries, "query")
-        check_embeddings(items, "gallery")
         values, num_answerable = reference_evaluation(
             metrics,
             similarity or (lambda rows: queries[rows] @ items.T),
@@ -125,6 +126,24 @@ def evaluate_retrieval(
         num_gallery=len(gallery),
         protocol=_protocol(use_cameras, same_images and exact, re_ranking, exact),
     )
+
+
+def check_finite(table: EmbeddingTable, what: str) -> None:
+    """Refuse a table that cannot be ranked.
+
+    Raises:
+        DataError: If it is empty or an embedding is not finite; names the image.
+    """
+    embeddings = table.embeddings
+    if embeddings.ndim != 2 or len(embeddings) == 0:
+        raise DataError(f"the {what} needs embeddings [N, D], got {list(embeddings.shape)}.")
+    finite = torch.isfinite(embeddings).all(dim=1)
+    if not finite.all():
+        row = int((~finite).nonzero()[0])
+        raise DataError(
+            f"the embedding of {what} row {row} ({table.ids[row]}) is not finite "
+            f"({int((~finite).sum())} such rows); metrics of such a table would mean nothing."
+        )
 
 
 def _check_tables(query: EmbeddingTable, gallery: EmbeddingTable) -> None:

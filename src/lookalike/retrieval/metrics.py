@@ -102,8 +102,7 @@ class MeanAveragePrecision(_Callable):
         super().__init__(descending=descending)
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        place = torch.arange(len(ranks.ranks)) - ranks.starts[ranks.query] + 1
-        precision = place.double() / ranks.ranks.double()
+        precision = ranks.place.double() / ranks.ranks.double()
         total = torch.zeros(len(ranks.counts), dtype=torch.float64)
         total.index_add_(0, ranks.query, precision)
         return {"mAP": total / _nan_for_zero(ranks.counts)}

@@ -5,40 +5,43 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
 class Averages:
-    """Means over an epoch, weighted by batch size, kept on the device until they are read."""
+    """Means over an epoch, weighted by batch size, kept on the device until they are read.
+
+    A term that some steps do not have is averaged over the steps that have it.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.count = 0
+        self.counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Tensor], size: int) -> None:
         """Take in the values of a batch of ``size`` images."""
         for name, value in values.items():
             total = value.detach().double() * size
             self.sums[name] = self.sums[name] + total if name in self.sums else total
-        self.count += size
+            self.counts[name] = self.counts.get(name, 0) + size
 
     def read(self) -> dict[str, float]:
         """Return the means so far; waits for the device."""
-        return {name: float(total) / max(self.count, 1) for name, total in self.sums.items()}
+        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
 
-    def state_dict(self) -> dict[str, float | int]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
-        return {"count": self.count, **{f"sum.{k}": float(v) for k, v in self.sums.items()}}
+        sums = {name: float(total) for name, total in self.sums.items()}
+        return {"sums": sums, "counts": dict(self.counts)}
 
-    def load_state_dict(self, state: Mapping[str, float | int]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
-        self.count = int(state["count"])
+        self.counts = dict(state["counts"])
         self.sums = {
-            key.removeprefix("sum."): torch.tensor(value, dtype=torch.float64)
-            for key, value in state.items()
-            if key.startswith("sum.")
+            name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()
         }
 
 
