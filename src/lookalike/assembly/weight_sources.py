@@ -118,7 +118,7 @@ def fetched(address: str, name: str) -> tuple[str, dict[str, Tensor]]:
         if mark in address:
             return download(entry)
     raise no_weights(
-        name, "addresses in a YAML are not downloaded from", address=address, downloadable=False
+        name, "nothing is downloaded from an address in a YAML", address=address, downloadable=False
     )
 
 

@@ -223,10 +223,9 @@ def no_weights(name: str, reason: str, *, address: str = "", downloadable: bool)
         ways.append(
             "give a file: -o Arch.Backbone.pretrained=FILE (no weight package with them is known)"
         )
-    if downloadable:
-        ways.append("connect to the network once, so that timm or torchvision can download them")
-    else:
-        ways.append("train from scratch: -o Arch.Backbone.pretrained=False")
+    scratch = "train from scratch: -o Arch.Backbone.pretrained=False"
+    network = "connect to the network once, so that timm or torchvision can download them"
+    ways.append(f"{network}; or {scratch}" if downloadable else scratch)
     numbered = "\n".join(f"  {number}. {way}" for number, way in enumerate(ways, start=1))
     return SetupError(
         f"no pretrained weights for '{name}' on this machine ({reason}). Three ways:\n{numbered}"
