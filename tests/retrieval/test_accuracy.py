@@ -24,6 +24,18 @@ def test_they_are_what_the_field_means(images, classes, seed):
     assert float(of_labels["AccuracyScore"]) == pytest.approx((labels == present).mean())
 
 
+def test_the_accuracy_of_one_of_several_models():
+    logits = torch.tensor([[0.1, 0.9, 0.0], [0.8, 0.1, 0.2]])
+    output = {"Teacher": {"logits": -logits}, "Student": {"logits": logits}}
+    spec = {"DistillationTopkAcc": {"model_key": "Student", "topk": [1, 2]}}
+    found = build("metric", spec)(output, torch.tensor([1, 2]))
+    assert {key: float(value) for key, value in found.items()} == {"top1": 0.5, "top2": 1.0}
+    with pytest.raises(ValueError, match="reads 'neck'; there is logits"):
+        build("metric", {"DistillationTopkAcc": {"model_key": "Student", "feature_key": "neck"}})(
+            output, torch.tensor([1, 2])
+        )
+
+
 def test_one_class_per_image_is_told_where_to_go():
     with pytest.raises(ValueError, match="use TopkAcc"):
         build("metric", {"HammingDistance": {}})(torch.zeros(2, 3), torch.zeros(2))

@@ -36,6 +36,40 @@ class TopKAccuracy:
         return {f"top{k}": hits[:, : min(k, deepest)].any(dim=1).float().mean() for k in self.ks}
 
 
+class DistillationTopKAccuracy(TopKAccuracy):
+    """TopKAccuracy of one of the models of a DistillationModel.
+
+    Args:
+        model_key: Which model.
+        feature_key: Which of its outputs; ``logits`` if null.
+        k: Cut-offs; a k above the number of classes counts every image.
+
+    Raises:
+        ValueError: If the output has no such model, or the model no such output.
+
+    Example:
+        >>> import torch
+        >>> output = {"Student": {"logits": torch.tensor([[0.1, 0.9]])}}
+        >>> DistillationTopKAccuracy("Student", k=1)(output, torch.tensor([1]))
+        {'top1': tensor(1.)}
+    """
+
+    def __init__(
+        self, model_key: str, feature_key: str | None = None, k: int | Sequence[int] = (1, 5)
+    ) -> None:
+        super().__init__(k)
+        self.path = (model_key, feature_key or "logits")
+
+    def __call__(self, output: Mapping[str, Any] | Tensor, labels: Tensor) -> dict[str, Tensor]:
+        found: Any = output
+        for key in self.path if isinstance(output, Mapping) else ():
+            if isinstance(found, Mapping) and key not in found:
+                known = ", ".join(found)
+                raise ValueError(f"DistillationTopkAcc reads '{key}'; there is {known}.")
+            found = found[key] if isinstance(found, Mapping) else found
+        return super().__call__(found, labels)
+
+
 class HammingDistance:
     """Share of wrong answers when each class is a question of its own.
 

@@ -1,6 +1,8 @@
 """Retrieval metrics as functions of the ranks of the relevant items.
 
 Each metric gives one value per query, NaN where a query without a relevant item does not count.
+``docs/metrics.md`` has every definition with its denominator, its treatment of ties and of a k
+beyond the gallery.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.retrieval.ranks import RelevantRanks, ranks_from_similarity
+from lookalike.retrieval.expected import expected_first, expected_last, expected_precisions
+from lookalike.retrieval.ranks import RelevantRanks, Ties, ranks_from_similarity
 
 
 class RetrievalMetric(Protocol):
@@ -23,11 +26,11 @@ class RetrievalMetric(Protocol):
         ...
 
 
-class _Callable:
-    """Lets a metric be called on a ready similarity matrix."""
+class _OfRanks:
+    """What the metrics share: how ties are settled, and a call on a ready similarity matrix."""
 
-    def __init__(self, *, descending: bool = True) -> None:
-        self.descending = descending
+    def __init__(self, ties: Ties = "pessimistic", *, descending: bool = True) -> None:
+        self.ties, self.descending = ties, descending
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
         raise AssertionError("every metric defines per_query")
@@ -47,8 +50,16 @@ class _Callable:
         ranks = ranks_from_similarity(scores, query_labels, gallery_labels, keep)
         return {name: mean(values) for name, values in self.per_query(ranks).items()}
 
+    def _expects(self, ranks: RelevantRanks) -> bool:
+        """Tell whether the mean over the orders of tied items has to be taken."""
+        return self.ties == "expected" and ranks.has_ties
 
-class RecallAtK(_Callable):
+    def _ranks(self, ranks: RelevantRanks) -> Tensor:
+        """Return ``[T]`` float64, the ranks under a rule that gives each item one."""
+        return (ranks.best_ranks if self.ties == "optimistic" else ranks.ranks).double()
+
+
+class RecallAtK(_OfRanks):
     """Share of queries with a relevant item among their first k results.
 
     This is the Recall@K of metric learning, the same number as CMC rank-k in re-identification.
@@ -59,6 +70,8 @@ class RecallAtK(_Callable):
 
     Args:
         k: Cut-off ranks. A k beyond the gallery counts the whole gallery.
+        ties: ``pessimistic`` places a relevant item behind irrelevant ones of the same similarity,
+            ``optimistic`` before them, ``expected`` takes the mean over all orders.
         descending: True for similarities, False for distances, when called on a matrix.
 
     Example:
@@ -67,54 +80,109 @@ class RecallAtK(_Callable):
         {'recall1': 0.5, 'recall2': 1.0}
     """
 
-    def __init__(self, k: int | Sequence[int] = (1, 5), *, descending: bool = True) -> None:
-        super().__init__(descending=descending)
-        self.ks = _cut_offs(k)
+    def __init__(
+        self,
+        k: int | Sequence[int] = (1, 5),
+        ties: Ties = "pessimistic",
+        *,
+        descending: bool = True,
+    ) -> None:
+        super().__init__(ties, descending=descending)
+        self.ks = cut_offs(k)
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
+        if self._expects(ranks):
+            return {f"recall{k}": expected_first(ranks, k) for k in self.ks}
         first = _nan(ranks)
         answerable = ranks.counts > 0
-        first[answerable] = ranks.ranks[ranks.starts[answerable]].double()
+        first[answerable] = self._ranks(ranks)[ranks.starts[answerable]]
         return {
             f"recall{k}": torch.where(first.isnan(), first, (first <= k).double()) for k in self.ks
         }
 
 
-class MeanAveragePrecision(_Callable):
-    """Mean over the queries of the average precision at the ranks of their relevant items.
+class CMC(RecallAtK):
+    """Cumulative matching curve: Recall@1 to Recall@k under the names of re-identification.
 
-    The average precision of a query with m relevant items at ranks r_1 < ... < r_m of the whole
-    gallery is the mean of j / r_j.
-
-    Source: Philbin et al., "Object retrieval with large vocabularies and fast spatial matching",
-    CVPR 2007, section 3.3 (without its interpolation).
+    Source: Gray, Brennan and Tao, "Evaluating Appearance Models for Recognition", PETS 2007.
 
     Args:
+        k: Length of the curve.
+        ties: As for :class:`RecallAtK`.
         descending: True for similarities, False for distances, when called on a matrix.
 
     Example:
-        >>> s = torch.tensor([[0.9, 0.8, 0.1]])
-        >>> MeanAveragePrecision()(s, torch.tensor([1]), torch.tensor([1, 2, 1]))["mAP"]
-        0.8333333333333333
+        >>> s = torch.tensor([[0.9, 0.8, 0.1], [0.9, 0.8, 0.1]])
+        >>> CMC(2)(s, torch.tensor([1, 2]), torch.tensor([1, 2, 1]))
+        {'cmc1': 0.5, 'cmc2': 1.0}
     """
 
-    def __init__(self, *, descending: bool = True) -> None:
-        super().__init__(descending=descending)
+    def __init__(self, k: int = 10, ties: Ties = "pessimistic", *, descending: bool = True) -> None:
+        super().__init__(range(1, k + 1), ties, descending=descending)
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        precision = ranks.place.double() / ranks.ranks.double()
-        total = torch.zeros(len(ranks.counts), dtype=torch.float64)
-        total.index_add_(0, ranks.query, precision)
-        return {"mAP": total / _nan_for_zero(ranks.counts)}
+        found = super().per_query(ranks)
+        return {f"cmc{k}": found[f"recall{k}"] for k in self.ks}
 
 
-class MeanInverseNegativePenalty(_Callable):
+class MeanAveragePrecision(_OfRanks):
+    """Mean over the queries of the average precision at the ranks of their relevant items.
+
+    The average precision of a query with m relevant items at ranks r_1 < ... < r_m of the whole
+    gallery is the mean of j / r_j. With ``k`` only ranks up to k count, and the sum is divided by
+    ``min(m, k)``, the most it could be (mAP@k); with ``k="R"`` by m, and ranks up to m count
+    (MAP@R).
+
+    Source: Philbin et al., "Object retrieval with large vocabularies and fast spatial matching",
+    CVPR 2007, section 3.3 (without its interpolation); Musgrave et al., "A Metric Learning Reality
+    Check", ECCV 2020, section 3.2 (MAP@R).
+
+    Args:
+        k: Cut-off rank, or ``R`` for the number of relevant items; None ranks the whole gallery.
+        ties: As for :class:`RecallAtK`.
+        descending: True for similarities, False for distances, when called on a matrix.
+
+    Example:
+        >>> s, labels = torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([1, 2, 1])
+        >>> MeanAveragePrecision()(s, torch.tensor([1]), labels)["mAP"]
+        0.8333333333333333
+        >>> MeanAveragePrecision("R")(s, torch.tensor([1]), labels)
+        {'mAP@R': 0.5}
+    """
+
+    def __init__(
+        self,
+        k: int | str | None = None,
+        ties: Ties = "pessimistic",
+        *,
+        descending: bool = True,
+    ) -> None:
+        super().__init__(ties, descending=descending)
+        if isinstance(k, str) and k != "R":
+            raise ValueError(f"k must be a positive number, 'R' or nothing, got {k!r}.")
+        self.k = k if k is None or isinstance(k, str) else cut_offs(k)[0]
+
+    @property
+    def name(self) -> str:
+        return "mAP" if self.k is None else f"mAP@{self.k}"
+
+    def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
+        most, divisor = _cut(self.k, ranks)
+        if self._expects(ranks):
+            return {self.name: expected_precisions(ranks, most) / divisor}
+        at = self._ranks(ranks)
+        precision = torch.where(at <= most[ranks.query], ranks.place.double() / at, 0.0)
+        return {self.name: _sums(precision, ranks) / divisor}
+
+
+class MeanInverseNegativePenalty(_OfRanks):
     """Mean over the queries of m / r_m: how far down the last of m relevant items stands.
 
     Source: Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook",
     TPAMI 2021, section 4.1. https://arxiv.org/abs/2001.04193
 
     Args:
+        ties: As for :class:`RecallAtK`.
         descending: True for similarities, False for distances, when called on a matrix.
 
     Example:
@@ -123,44 +191,88 @@ class MeanInverseNegativePenalty(_Callable):
         0.6666666666666666
     """
 
-    def __init__(self, *, descending: bool = True) -> None:
-        super().__init__(descending=descending)
-
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
+        if self._expects(ranks):
+            return {"mINP": expected_last(ranks)}
         values = _nan(ranks)
         answerable = ranks.counts > 0
         last = (ranks.starts + ranks.counts - 1)[answerable]
-        values[answerable] = ranks.counts[answerable].double() / ranks.ranks[last].double()
+        values[answerable] = ranks.counts[answerable].double() / self._ranks(ranks)[last]
         return {"mINP": values}
 
 
-class PrecisionAtK(_Callable):
+class PrecisionAtK(_OfRanks):
     """Mean over all queries of the relevant share of their first k results.
 
     The denominator is k, also where fewer than k items are relevant; a query without a relevant
-    item counts as 0, which it is.
+    item counts as 0, which it is. With ``k="R"``, R-Precision, k is each query's number of
+    relevant items, and a query without any does not count.
 
     Args:
-        k: Cut-off ranks.
+        k: Cut-off ranks, or ``R``.
+        ties: As for :class:`RecallAtK`.
+        descending: True for similarities, False for distances, when called on a matrix.
+
+    Example:
+        >>> s, labels = torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([1, 2, 1])
+        >>> PrecisionAtK([2])(s, torch.tensor([1]), labels)
+        {'precision@2': 0.5}
+        >>> PrecisionAtK("R")(s, torch.tensor([1]), labels)
+        {'r_precision': 0.5}
+    """
+
+    def __init__(
+        self,
+        k: int | str | Sequence[int] = (1, 5),
+        ties: Ties = "pessimistic",
+        *,
+        descending: bool = True,
+    ) -> None:
+        super().__init__(ties, descending=descending)
+        if isinstance(k, str) and k != "R":
+            raise ValueError(f"k must be positive numbers or 'R', got {k!r}.")
+        self.ks = None if isinstance(k, str) else cut_offs(k)
+
+    def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
+        if self.ks is None:
+            hits = self._hits(ranks, ranks.counts.double())
+            return {"r_precision": hits / nan_for_zero(ranks.counts)}
+        return {
+            f"precision@{k}": self._hits(ranks, torch.full_like(ranks.counts, k).double()) / k
+            for k in self.ks
+        }
+
+    def _hits(self, ranks: RelevantRanks, most: Tensor) -> Tensor:
+        """Return ``[Q]``: relevant items among the first ``most`` ``[Q]``."""
+        if not self._expects(ranks):
+            return _sums((self._ranks(ranks) <= most[ranks.query]).double(), ranks)
+        # of a group of tied items each is as likely in as any other
+        room = (most[ranks.query] - ranks.above - ranks.before).double()
+        return _sums((room / ranks.group).clamp(0.0, 1.0), ranks)
+
+
+class MeanReciprocalRank(_OfRanks):
+    """Mean over the queries of 1 / rank of the first relevant item.
+
+    Source: Voorhees, "The TREC-8 Question Answering Track Report", 1999.
+
+    Args:
+        ties: As for :class:`RecallAtK`.
         descending: True for similarities, False for distances, when called on a matrix.
 
     Example:
         >>> s = torch.tensor([[0.9, 0.8, 0.1]])
-        >>> PrecisionAtK([2])(s, torch.tensor([1]), torch.tensor([1, 2, 1]))
-        {'precision@2': 0.5}
+        >>> MeanReciprocalRank()(s, torch.tensor([2]), torch.tensor([1, 2, 1]))
+        {'MRR': 0.5}
     """
 
-    def __init__(self, k: int | Sequence[int] = (1, 5), *, descending: bool = True) -> None:
-        super().__init__(descending=descending)
-        self.ks = _cut_offs(k)
-
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        values = {}
-        for k in self.ks:
-            hits = torch.zeros(len(ranks.counts), dtype=torch.float64)
-            hits.index_add_(0, ranks.query, (ranks.ranks <= k).double())
-            values[f"precision@{k}"] = hits / k
-        return values
+        if self._expects(ranks):
+            return {"MRR": expected_first(ranks, None)}
+        values = _nan(ranks)
+        answerable = ranks.counts > 0
+        values[answerable] = 1.0 / self._ranks(ranks)[ranks.starts[answerable]]
+        return {"MRR": values}
 
 
 def mean(values: Tensor) -> float:
@@ -178,16 +290,38 @@ def mean(values: Tensor) -> float:
     return float(answerable.mean())
 
 
-def _cut_offs(k: Any) -> list[int]:
+def cut_offs(k: Any) -> list[int]:
+    """Read one cut-off rank or several.
+
+    Raises:
+        ValueError: If one is not positive.
+    """
     ks = [k] if isinstance(k, int) else list(k)
     if not ks or min(ks) < 1:
         raise ValueError(f"k must be one or more positive numbers, got {k!r}.")
     return ks
 
 
+def nan_for_zero(counts: Tensor) -> Tensor:
+    """Return counts as float64, NaN where there is nothing."""
+    return torch.where(counts > 0, counts.double(), torch.nan)
+
+
+def _cut(k: int | str | None, ranks: RelevantRanks) -> tuple[Tensor, Tensor]:
+    """Return the last rank that counts and the divisor, ``[Q]`` float64 each."""
+    relevant = nan_for_zero(ranks.counts)
+    if k is None:
+        return torch.full_like(relevant, torch.inf), relevant
+    if isinstance(k, str):
+        return ranks.counts.double(), relevant
+    return torch.full_like(relevant, float(k)), relevant.clamp(max=float(k))
+
+
+def _sums(values: Tensor, ranks: RelevantRanks) -> Tensor:
+    """Add up ``[T]`` values query by query, ``[Q]``."""
+    total = torch.zeros(len(ranks.counts), dtype=torch.float64)
+    return total.index_add_(0, ranks.query, values)
+
+
 def _nan(ranks: RelevantRanks) -> Tensor:
     return torch.full((len(ranks.counts),), torch.nan, dtype=torch.float64)
-
-
-def _nan_for_zero(counts: Tensor) -> Tensor:
-    return torch.where(counts > 0, counts.double(), torch.nan)

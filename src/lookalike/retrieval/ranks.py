@@ -71,6 +71,32 @@ class RelevantRanks:
         return self.above + self.place
 
     @cached_property
+    def _group_starts(self) -> Tensor:
+        """``[T]``: the first relevant item with the same similarity as each."""
+        fresh = torch.ones(len(self.above), dtype=torch.bool)
+        if len(fresh) > 1:
+            fresh[1:] = (self.place[1:] == 1) | (self.above[1:] != self.above[:-1])
+            # the next better relevant item ties with the same irrelevant ones, if with any
+            fresh[1:] |= (self.tied[1:] == 0) | (self.tied[:-1] == 0)
+        return torch.arange(len(fresh)).where(fresh, 0).cummax(0).values
+
+    @cached_property
+    def before(self) -> Tensor:
+        """``[T]``: relevant items that are more similar than the group of each."""
+        return self.place[self._group_starts] - 1
+
+    @cached_property
+    def group(self) -> Tensor:
+        """``[T]``: how many items, relevant or not, have the similarity of each.
+
+        Relevant items that tie among themselves alone are groups of one; their order is the same
+        to every metric.
+        """
+        sizes = torch.zeros_like(self.above)
+        sizes.index_add_(0, self._group_starts, torch.ones_like(self.above))
+        return sizes[self._group_starts] + self.tied
+
+    @cached_property
     def has_ties(self) -> bool:
         """Whether any relevant item is tied with an irrelevant one."""
         return bool((self.tied > 0).any())
