@@ -142,7 +142,8 @@ class ParamRule:
 
     Attributes:
         lr_multiplier: Factor on the learning rate.
-        weight_decay: Coefficient that replaces the run's own; None keeps it.
+        weight_decay: Coefficient that replaces the run's own, or is added to it with AdamW; None
+            keeps it.
         decay_kind: ``L1`` or ``L2``, for ``weight_decay``.
     """
 

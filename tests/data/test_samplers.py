@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lookalike import build
 from lookalike.data.samplers import RandomIdentitySampler, SequenceSampler
 
 labels_lists = st.lists(st.integers(0, 12), min_size=1, max_size=80)
@@ -122,6 +123,13 @@ def test_labels_may_have_gaps_and_any_order():
     sampler = RandomIdentitySampler(labels, batch_size=6, images_per_label=2)
     (batch,) = sampler.plan(3)
     assert sorted(batch) == [0, 1, 2, 3, 4, 5]
+
+
+def test_of_overlapping_ranges_the_first_counts():
+    spec = {"name": "PKSampler", "sample_per_id": 1, "id_list": [0, 2, 1, 4], "ratio": [3.0, 0.2],
+            "sample_method": "id_avg_prob", "total_epochs": 5}  # fmt: skip
+    sampler = build("sampler", {**spec, "batch_size": 2}, labels=[7, 3, 5, 1, 9, 8])
+    assert sampler.weights.tolist() == [0.2, 3.0, 3.0, 3.0, 1.0, 0.2]
 
 
 @pytest.mark.parametrize("drop_last", [False, True])

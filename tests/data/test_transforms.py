@@ -1,5 +1,6 @@
 """Transforms against the recorded numbers, and what must hold whatever is drawn."""
 
+import math
 import random
 
 import numpy as np
@@ -248,7 +249,9 @@ def test_bytes_stay_bytes_and_the_seed_decides(op):
     assert results[0].shape == results[2].shape
 
 
-@pytest.mark.parametrize("op", [op for op in EVERY if name_of(op) != "RandomErasing"], ids=name_of)
+@pytest.mark.parametrize(
+    "op", [op for op in EVERY if name_of(op) not in ("RandomErasing", "Resize")], ids=name_of
+)
 def test_a_pil_image_gives_what_the_array_gives(op):
     chain = build(op)
     with seeded(5):
@@ -337,6 +340,113 @@ def test_an_interpolation_of_the_other_backend_is_refused():
     for backend, rule in (("cv2", "hamming"), ("pil", "area")):
         with pytest.raises(lookalike.ConfigError, match="is not one of backend"):
             build({"ResizeImage": {"size": 8, "backend": backend, "interpolation": rule}})
+
+
+@pytest.mark.parametrize("rule", ["nearest", "bilinear", "bicubic", "lanczos", "area"])
+@pytest.mark.parametrize("size", [12, [30, 14], [33, 70]])
+def test_arrays_are_resized_as_opencv_does_and_pictures_as_pillow_does(rule, size):
+    chain = build({"Resize": {"size": size, "interpolation": rule, "keys": None}})
+    width, height = (12, 15) if size == 12 else size[::-1]
+    expected = resize_like_cv2(PHOTO, (width, height), rule)
+    np.testing.assert_array_equal(chain(PHOTO), expected)
+    if rule == "area":
+        with pytest.raises(ValueError, match="is not one of backend: pil"):
+            chain(Image.fromarray(PHOTO))
+        return
+    picture = Image.fromarray(PHOTO)
+    of_pillow = picture.resize((width, height), Image.Resampling[rule.upper()])
+    np.testing.assert_array_equal(np.asarray(chain(picture)), np.asarray(of_pillow))
+
+
+def test_the_short_side_goes_before_the_size():
+    assert build({"ResizeImage": {"size": 20, "resize_short": 16}})(PHOTO).shape == (20, 16, 3)
+    assert build({"ResizeImage": {"size": [20, 22], "resize_short": 0}})(PHOTO).shape[:2] == (
+        22,
+        20,
+    )
+    for wrong in ({}, {"resize_short": 0}):
+        with pytest.raises(lookalike.ConfigError, match="give size or short_side"):
+            build({"ResizeImage": wrong})
+
+
+def test_backend_and_interpolation_in_any_letter_case():
+    for name in ("ResizeImage", "RandCropImage"):
+        loud = build({name: {"size": 20, "backend": "PIL", "interpolation": "BiCubic"}})
+        plain = build({name: {"size": 20, "backend": "pil", "interpolation": "bicubic"}})
+        with seeded(3):
+            found = loud(PHOTO)
+        with seeded(3):
+            np.testing.assert_array_equal(found, plain(PHOTO))
+
+
+def by_the_reference(width, height, scale, aspect):
+    """Return a window's width and height in the reference's order of operations."""
+    a = math.sqrt(aspect)
+    w, h = 1.0 * a, 1.0 / a
+    bound = min((float(width) / height) / (w**2), (float(height) / width) / (h**2))
+    share = random.uniform(min(scale[0], bound), min(scale[1], bound))
+    edge = math.sqrt(width * height * share)
+    return int(edge * w), int(edge * h)
+
+
+@pytest.mark.parametrize("log_aspect", [False, True])
+def test_windows_are_rounded_as_the_reference_rounds(log_aspect):
+    scale, ratio = [0.9, 1.0], [0.5, 2.0]
+    spec = {"size": 24, "scale": scale, "ratio": ratio, "use_log_aspect": log_aspect}
+    crop = build({"RandCropImage": spec}).transforms[0]
+    for seed in range(500):
+        with seeded(seed):
+            found = crop.window(40, 60)[2:]
+        with seeded(seed):
+            aspect = random.uniform(*(map(math.log, ratio) if log_aspect else ratio))
+            aspect = math.exp(aspect) if log_aspect else aspect
+            assert found == by_the_reference(40, 60, scale, aspect)
+
+
+def test_normalising_tensors_arrays_and_pictures():
+    mean, std = [1.0, 2.0, 3.0], [2.0, 4.0, 8.0]
+    pixels = PHOTO.astype(np.float32)
+    last = (pixels - np.float32(mean)) / np.float32(std)
+    first = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    of_rows = build({"Normalize": {"mean": mean, "std": std, "data_format": "HWC"}})
+    of_planes = build({"Normalize": {"mean": mean, "std": std, "keys": None}})
+    np.testing.assert_array_equal(of_rows(pixels), last)
+    np.testing.assert_array_equal(of_rows(Image.fromarray(PHOTO)), last)
+    np.testing.assert_array_equal(of_planes(first), last.transpose(2, 0, 1))
+    np.testing.assert_array_equal(of_planes(torch.from_numpy(first)), last.transpose(2, 0, 1))
+    swapped = {"mean": mean, "std": std, "data_format": "HWC", "to_rgb": True}
+    expected = (pixels[..., ::-1] - np.float32(mean)) / np.float32(std)
+    np.testing.assert_array_equal(build({"Normalize": swapped})(pixels), expected)
+    one = build({"Normalize": {"mean": 0.5, "std": 0.25}})
+    np.testing.assert_array_equal(one(first), (first - np.float32(0.5)) / np.float32(0.25))
+    tensor = build({"ToTensor": {"data_format": "HWC"}})(PHOTO)
+    np.testing.assert_array_equal(tensor, pixels / 255)
+
+
+@pytest.mark.parametrize(
+    ("padding", "widths"), [([3], (3, 3, 3, 3)), ([1, 2], (1, 2, 1, 2)), ([1, 2, 3, 4],) * 2]
+)
+def test_borders_of_different_widths(padding, widths):
+    left, top, right, bottom = widths
+    found = build({"Pad": {"padding": padding, "fill": 9}})(PHOTO)
+    expected = np.pad(PHOTO, ((top, bottom), (left, right), (0, 0)), constant_values=9)
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(lookalike.ConfigError, match="1, 2 or 4 numbers"):
+        build({"Pad": {"padding": [1, 2, 3]}})
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        {"RandomResizedCrop": {"size": 20, "keys": None}},
+        {"ColorJitter": {"brightness": 0.1, "keys": None}},
+        {"RandomRotation": {"degrees": 30, "keys": None}},
+        {"CropWithPadding": {"key": None}},
+    ],
+    ids=name_of,
+)
+def test_the_keys_of_a_transform_mean_nothing(op):
+    build(op)(PHOTO)
 
 
 def test_crop_with_padding_keeps_the_place():

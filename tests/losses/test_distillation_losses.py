@@ -82,6 +82,53 @@ def test_relational_losses_are_their_definitions():
         torch.testing.assert_close(build("loss", {name: {}})(student, teacher), expected)
 
 
+def test_epsilon_divides_and_bounds_no_distance():
+    student, teacher = two(shape=(6, 5))
+
+    def relations(x):
+        found = torch.stack([(x - row).norm(dim=1).clamp_min(1e-6) for row in x])
+        return found / (found.mean() + 0.5)
+
+    found = build("loss", {"RkdDistance": {"eps": 0.5}})(student, teacher)
+    torch.testing.assert_close(found, F.smooth_l1_loss(relations(student), relations(teacher)))
+
+
+@pytest.mark.parametrize("name", ["RKdAngle", "RkdDistance"])
+def test_maps_are_pooled_to_a_height_and_width(name):
+    student, teacher = two(shape=(4, 3, 4, 6))
+    found = build("loss", {name: {"target_size": [2, 1]}})(student, teacher)
+    pooled = [F.adaptive_avg_pool2d(maps, (2, 1)).flatten(1) for maps in (student, teacher)]
+    torch.testing.assert_close(found, build("loss", {name: {}})(*pooled))
+
+
+@pytest.mark.parametrize("mode", ["flatten", "gap"])
+def test_projected_maps(mode):
+    student, teacher = two(shape=(4, 3, 2, 2))
+    width = 12 if mode == "flatten" else 3
+    spec = {"student_channel": width, "teacher_channel": width, "mode": mode}
+    loss = build("loss", {"PEFDLoss": spec}).double()
+    ours, theirs = (
+        x.flatten(1) if mode == "flatten" else x.mean(dim=(2, 3)) for x in (student, teacher)
+    )
+    projected = sum(F.relu(one.conv(ours)) for one in loss.projectors) / 3
+    expected = 1 - F.cosine_similarity(projected, theirs).mean()
+    torch.testing.assert_close(loss(student, teacher), expected)
+    with pytest.raises(ValueError, match="width is C \\* H \\* W"):
+        loss(torch.zeros(2, 5), torch.zeros(2, 5))
+
+
+def test_smooth_distance_by_hand():
+    student, teacher = torch.tensor([0.0, 0.0]), torch.tensor([1.0, 5.0])
+    for delta, expected in ((2.0, [0.5, 8.0]), (0.5, [0.375, 2.375])):
+        args = {"mode": "smooth_l1", "delta": delta, "reduction": "none"}
+        found = build("loss", {"DistanceLoss": args})(student, teacher)
+        torch.testing.assert_close(found, torch.tensor(expected))
+        args = {**PAIRS, "mode": "smooth_l1", "delta": delta}
+        output = {"Student": {"logits": student}, "Teacher": {"logits": teacher}}
+        terms = build("loss", {"DistillationDistanceLoss": args})(output, torch.tensor([0]))
+        assert list(terms.values())[0].item() == pytest.approx(sum(expected) / 2)
+
+
 def test_decoupled_distillation_is_its_definition():
     student, teacher = two()
     labels, t = torch.tensor([0, 3, 1, 1, 2]), 2.0
@@ -171,6 +218,41 @@ def test_the_log_name_can_be_chosen():
         loss = build("loss", {name: {**PAIRS, "name": "x"}})
         assert list(loss(both(), torch.zeros(5, dtype=torch.int64))) == [expected]
         assert loss.reads == ("Student", "Teacher")
+
+
+def test_a_model_learns_several_labels():
+    labels = torch.tensor([[0, 1, 1, 0]] * 5)
+    args = {"model_names": ["Student"], "epsilon": 0.1, "name": "x"}
+    terms = build("loss", {"DistillationMultiLabelLoss": args})(both(), labels)
+    expected = build("loss", {"MultiLabelLoss": {"epsilon": 0.1}})(both()["Student"], labels)
+    assert list(terms) == ["MultiLabelLoss_Student"]
+    torch.testing.assert_close(terms["MultiLabelLoss_Student"], expected)
+
+
+def test_weighted_soft_labels_of_two_models():
+    labels, args = torch.tensor([0, 3, 1, 1, 2]), {**PAIRS, "temperature": 3.0}
+    terms = build("loss", {"DistillationWSLLoss": args})(both(), labels)
+    student, teacher = two()
+    expected = build("loss", {"WSLLoss": {"temperature": 3.0}})(student, teacher, labels)
+    torch.testing.assert_close(terms["wsl_loss_Student_Teacher"], expected)
+
+
+def test_any_loss_on_any_two_layers():
+    labels, (student, teacher) = torch.zeros(5, dtype=torch.int64), two()
+    args = {**PAIRS, "base_loss_name": "DISTLoss", "beta": 2.0, "name": "loss_dist"}
+    terms = build("loss", {"DistillationPairLoss": args})(both(), labels)
+    expected = build("loss", {"DISTLoss": {"beta": 2.0}})(student, teacher)
+    torch.testing.assert_close(terms["loss_dist_0_Student_Teacher"], expected)
+    args = {"base_loss_name": "RkdDistance", **PAIRS}
+    keys = {"s_key": ["logits", "features"], "t_key": ["features", "logits"]}
+    terms = build("loss", {"DistillationPairLoss": {**args, **keys}})(both(), labels)
+    assert list(terms) == ["loss_0_Student_Teacher", "loss_1_Student_Teacher"]
+    args = {**args, "base_loss_name": "PEFDLoss", "student_channel": 4, "teacher_channel": 4}
+    layers = build("loss", {"DistillationPairLoss": args})
+    assert len(list(layers.parameters())) == 6
+    for wrong, message in (({"s_key": ["a", "b"]}, "go in pairs"), ({"beta": 1.0}, "beta")):
+        with pytest.raises(ConfigError, match=message):
+            build("loss", {"DistillationPairLoss": {**args, **wrong}})
 
 
 def test_mistakes_are_named():

@@ -85,6 +85,32 @@ def test_label_smoothing_is_its_formula():
     torch.testing.assert_close(value, expected)
 
 
+def test_without_a_reduction_the_shape_is_the_references():
+    output, labels = {"logits": torch.randn(4, 3)}, torch.tensor([0, 1, 2, 0])
+    for name in ("CELoss", "CELossForMetaBIN"):
+        plain = build("loss", {name: {"reduction": "none"}})(output, labels)
+        smoothed = build("loss", {name: {"reduction": "none", "epsilon": 0.1}})(output, labels)
+        assert (plain.shape, smoothed.shape) == ((4, 1), (4,))
+
+
+def test_losses_are_logged_by_the_references_names():
+    names = {
+        "CELoss": "CELoss", "CELossForMetaBIN": "CELoss_2", "DCHLoss": "dchloss",
+        "DSHSDLoss": "dshsdloss", "EmlLoss": "emlloss", "LCDSHLoss": "lcdshloss",
+        "MSMLoss": "msmloss", "NpairsLoss": "npairsloss", "TriHardLoss": "trihardloss",
+        "SoftTargetCrossEntropy": "SoftTargetCELoss", "TripletLossForMetaBIN": "TripletLoss",
+        "SupConLoss": "SupConLoss",
+    }  # fmt: skip
+    more = {
+        "DCHLoss": {"gamma": 20.0, "_lambda": 0.1, "n_class": 3},
+        "DSHSDLoss": {"alpha": 0.5},
+        "LCDSHLoss": {"n_class": 3, "_lambda": 3},
+        "SupConLoss": {"views": 2},
+    }
+    total = build("loss", [{name: {"weight": 1.0, **more.get(name, {})}} for name in names])
+    assert list(total.losses) == list(names.values())
+
+
 def test_the_weight_of_a_single_loss_counts():
     logits, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     one = build("loss", [{"CELoss": {"weight": 1.0}}])({"logits": logits}, labels)["loss"]

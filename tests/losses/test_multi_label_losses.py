@@ -44,6 +44,11 @@ def test_asymmetric_loss_is_its_formula(detached):
             total -= (1 - right) ** (1 if y else 4) * math.log(right)
     spec = {"MultiLabelAsymmetricLoss": {"disable_focal_loss_grad": detached}}
     loss = build("loss", spec)
+    bounded = build("loss", {"MultiLabelAsymmetricLoss": {"epsilon": 0.4, "clip": 0}})
+    # epsilon bounds what the logarithm sees, not what is focused on
+    assert bounded(torch.tensor([[3.0]]), torch.tensor([[1.0]])).item() == pytest.approx(
+        (1 - 1 / (1 + math.exp(-3))) * math.log(1 + math.exp(-3))
+    )
     assert loss(logits, labels).item() == pytest.approx(total)
     assert build(
         "loss", {"MultiLabelAsymmetricLoss": {"reduction": "mean"}}
@@ -79,5 +84,7 @@ def test_metabin_smoothing_leaves_the_true_class_without_a_share():
     labels = torch.tensor([0, 1, 2, 3, 0])
     target = torch.full((5, 4), 0.1 / 3, dtype=torch.float64)
     target[torch.arange(5), labels] = 0.9
-    found = build("loss", {"CELossForMetaBIN": {"epsilon": 0.1}})(logits, {"label": labels})
-    torch.testing.assert_close(found, -(target * logits.log_softmax(1)).sum(1).mean())
+    each = -(target * logits.log_softmax(1)).sum(1)
+    for reduction, expected in (("mean", each.mean()), ("sum", each.sum()), ("none", each)):
+        loss = build("loss", {"CELossForMetaBIN": {"epsilon": 0.1, "reduction": reduction}})
+        torch.testing.assert_close(loss(logits, {"label": labels}), expected)

@@ -52,19 +52,18 @@ def triplet(x, labels, margin):
     return mean(terms)
 
 
-def angular(x, labels, add_absolute=False):
-    x, terms = unit(x), []
+def angular(x, labels, add_absolute=False, reduction="mean"):
+    x, hinges, absolute = unit(x), [], []
     for i in range(len(x)):
         positives, negatives = split(labels, i, with_self=True)
         if not negatives:
             continue
         near = min(dot(x[i], x[j]) for j in positives)
         far = max(dot(x[i], x[j]) for j in negatives)
-        term = max(0.0, far - near + 0.5)
-        if add_absolute:
-            term += 0.1 * (max(0.0, 0.8 - near) + (far - 0.4 if far > 0.4 else 1.0))
-        terms.append(term)
-    return mean(terms)
+        hinges.append(max(0.0, far - near + 0.5))
+        absolute.append(max(0.0, 0.8 - near) + (far - 0.4 if far > 0.4 else 1.0))
+    reduced = sum(hinges) if reduction == "sum" else mean(hinges)
+    return reduced + (0.1 * mean(absolute) if add_absolute else 0.0)
 
 
 def contrastive(x, labels):
@@ -80,13 +79,12 @@ def cosface(x, labels):
     x, terms = unit(x), []
     for i in range(len(x)):
         positives, negatives = split(labels, i)
-        if positives and negatives:
-            total = sum(
-                math.exp(16 * (dot(x[i], x[n]) - dot(x[i], x[p]) + 0.25))
-                for n in negatives
-                for p in positives
-            )
-            terms.append(math.log(1 + total))
+        total = sum(
+            math.exp(16 * (dot(x[i], x[n]) - dot(x[i], x[p]) + 0.25))
+            for n in negatives
+            for p in positives
+        )
+        terms.append(math.log(1 + total))
     return mean(terms)
 
 
@@ -400,6 +398,10 @@ def test_reductions_of_the_angular_loss():
     total = build("loss", {"TripletAngularMarginLoss": {"reduction": "sum"}})(features, labels)
     assert each.shape == (6,)
     torch.testing.assert_close(each.sum(), total)
+    for reduction, as_if in (("sum", "sum"), ("mean", "mean"), ("none", "mean")):
+        loss = build("loss", {"TripletAngularMarginLoss": {**ANGULAR, "reduction": reduction}})
+        expected = angular(features.tolist(), labels.tolist(), True, as_if)
+        assert loss(features, labels).item() == pytest.approx(expected)
 
 
 def test_labels_with_several_classes_share_one_or_none():

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from golden_cases import arrays, assert_near, cases, copy_parameters, yaml_args
 
 from lookalike import build
+from lookalike.errors import ConfigError
 
 NECKS = ("FC", "VehicleNeck", "BNNeck", "FRFNNeck", "MetaBNNeck", "Tanh")
 HEADS = ("FC", "ArcMargin", "CosMargin", "CircleMargin", "AdaMargin")
@@ -264,6 +265,104 @@ def test_param_attr_sets_values_rule_and_bias():
     assert (rule.lr_multiplier, rule.weight_decay) == (0.1, 0.0)
     head = build("head", {"FC": {"embedding_size": 8, "class_num": 4, "bias_attr": False}})
     assert head.fc.bias is None
+
+
+@pytest.mark.parametrize("name", ["BNNeck", "MetaBNNeck"])
+@pytest.mark.parametrize("left_out", ["weight", "bias"])
+def test_a_norm_without_one_of_its_parameters(name, left_out):
+    full = build("neck", {name: {"num_features": 4}})
+    neck = build("neck", {name: {"num_features": 4, f"{left_out}_attr": False}})
+    kept = {"weight": "bias", "bias": "weight"}[left_out]
+    assert [key for key, _ in neck.named_parameters()] == [f"feat_bn.{kept}"]
+    features = torch.randn(6, 4)
+    with torch.no_grad():
+        for one in (neck, full):
+            getattr(one.feat_bn, kept).copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    torch.testing.assert_close(neck(features), full(features))
+    (neck(features) * torch.randn(6, 4)).sum().backward()
+    assert getattr(neck.feat_bn, kept).grad.abs().min() > 0
+    full.load_state_dict(neck.state_dict(), strict=False)
+    exported = torch.export.export(neck.eval(), (features,)).module()
+    torch.testing.assert_close(exported(features), full.eval()(features))
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("neck", {"name": "FC", "embedding_size": 4, "class_num": 2}),
+        ("neck", {"name": "VehicleNeck", "in_channels": 4, "out_channels": 2}),
+        ("head", {"name": "ArcMargin", "embedding_size": 4, "class_num": 2}),
+    ],
+)
+def test_the_weight_of_other_gears_cannot_be_left_out(kind, spec):
+    with pytest.raises(ConfigError, match="cannot be built without its weight"):
+        build(kind, {**spec, "weight_attr": False})
+
+
+def filled(initializer, kind="neck", **spec):
+    spec = spec or {"name": "FC", "embedding_size": 300, "class_num": 200}
+    gear = build(kind, {**spec, "weight_attr": {"initializer": initializer}})
+    return next(p for name, p in gear.named_parameters() if name.endswith("weight")).detach()
+
+
+@pytest.mark.parametrize(
+    ("initializer", "std"),
+    [
+        ({"name": "TruncatedNormal", "std": 0.02}, 0.02),
+        ({"name": "TruncatedNormal", "a": -1.0, "b": 1.0}, 0.5396),
+        ({"name": "XavierNormal", "fan_in": 10, "fan_out": 30}, math.sqrt(2 / 40)),
+        ({"name": "XavierNormal", "gain": 2.0}, 2 * math.sqrt(2 / 500)),
+        ({"name": "XavierUniform", "fan_in": 10}, math.sqrt(2 / 210)),
+        ({"name": "KaimingNormal", "nonlinearity": "tanh"}, 5 / 3 / math.sqrt(300)),
+        ({"name": "KaimingNormal", "mode": "fan_out"}, math.sqrt(2 / 200)),
+        ({"name": "KaimingUniform", "nonlinearity": "linear"}, 1 / math.sqrt(300)),
+        ({"name": "KaimingNormal", "nonlinearity": "leaky_relu", "negative_slope": 0.1},
+         math.sqrt(2 / 1.01 / 300)),
+    ],
+)  # fmt: skip
+def test_spread_of_the_initial_values(initializer, std):
+    assert filled(initializer).std().item() == pytest.approx(std, rel=0.02)
+
+
+def test_initial_values_that_are_no_draws():
+    weight = filled({"name": "Orthogonal", "gain": 2.0})
+    torch.testing.assert_close(weight @ weight.T, 4 * torch.eye(200), atol=1e-4, rtol=0)
+    square = {"name": "FC", "embedding_size": 3, "class_num": 2}
+    given = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]  # inputs x outputs
+    weight = filled({"name": "Assign", "value": given}, **square)
+    torch.testing.assert_close(weight, torch.tensor(given).T)
+    conv = {"name": "VehicleNeck", "in_channels": 3, "out_channels": 3, "kernel_size": 3}
+    gear = build("neck", {**conv, "padding": 1, "weight_attr": {"initializer": {"name": "Dirac"}}})
+    maps = torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(gear(maps), maps.flatten(1))
+    for wrong, message in (
+        ({"name": "Assign", "value": [[1.0]]}, "3, 2. numbers expected"),
+        ({"name": "Dirac"}, "3, 4, or 5 dimensions"),
+        ({"name": "KaimingNormal", "nonlinearity": "cosine"}, "nonlinearity"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            filled(wrong, **square)
+
+
+@pytest.mark.parametrize("stride", [1, 2, [2, 1]])
+@pytest.mark.parametrize("size", [(7, 8), (5, 3)])
+def test_same_padding_divides_the_size_by_the_stride(stride, size):
+    spec = {"in_channels": 2, "out_channels": 3, "kernel_size": [3, 2], "stride": stride}
+    neck = build("neck", {"VehicleNeck": {**spec, "padding": "SAME", "data_format": "NCHW"}})
+    down, right = stride if isinstance(stride, list) else (stride, stride)
+    height, width = math.ceil(size[0] / down), math.ceil(size[1] / right)
+    maps = torch.randn(2, 2, *size)
+    assert neck(maps).shape == (2, 3 * height * width)
+    if stride == 1:
+        bordered = F.pad(maps, (0, 1, 1, 1))  # of the one more column, behind
+        expected = F.conv2d(bordered, neck.conv.weight, neck.conv.bias)
+        torch.testing.assert_close(neck(maps), expected.flatten(1))
+    valid = build("neck", {"VehicleNeck": {**spec, "padding": "VALID"}})
+    plain = build("neck", {"VehicleNeck": {**spec, "padding": [0, 0]}})
+    plain.load_state_dict(valid.state_dict())
+    torch.testing.assert_close(valid(maps), plain(maps))
+    with pytest.raises(ConfigError, match="same goes with"):
+        build("neck", {"VehicleNeck": {**spec, "padding": "SAME", "dilation": 2}})
 
 
 def test_vehicle_neck_takes_flat_features_too():

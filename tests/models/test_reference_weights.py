@@ -77,10 +77,10 @@ def clip_keys():
 
 
 def adaface_keys():
-    keys = ["input_layer.0.weight", *norm("input_layer.1"), "input_layer.2.weight"]
+    keys = ["input_layer.0.weight", *norm("input_layer.1"), "input_layer.2._weight"]
     for i in range(8):
         res = f"body.{i}.res_layer"
-        keys += [f"{res}.{n}.weight" for n in (1, 3, 4)]
+        keys += [f"{res}.{n}.weight" for n in (1, 4)] + [f"{res}.3._weight"]
         keys += [key for n in (0, 2, 5) for key in norm(f"{res}.{n}")]
         if i in (2, 4, 6):
             keys += [f"body.{i}.shortcut_layer.0.weight", *norm(f"body.{i}.shortcut_layer.1")]

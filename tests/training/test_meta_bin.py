@@ -131,7 +131,7 @@ def test_a_run_moves_the_gates_and_resumes_bit_for_bit(folder):
     gates = torch.cat([value for name, value in found.items() if name.endswith(".gate")])
     assert 0.0 <= gates.min() < 1.0
     assert gates.max() <= 1.0
-    assert "MetaTest_CELossForMetaBIN" in (folder / "output" / "train.log").read_text()
+    assert "MetaTest_CELoss" in (folder / "output" / "train.log").read_text()
 
 
 def test_what_is_missing_is_told_at_once(folder):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lookalike.assembly import data_parts, parts
 from lookalike.assembly.catalog import CATALOG
 from lookalike.assembly.dialect import translate_component
 from lookalike.assembly.prepare import require
+from lookalike.assembly.scopes import modules_in_scope
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.config.specs import OptimizerSpec, SamplerSpec
@@ -22,7 +23,7 @@ def build(kind: str, spec: Any, *, allow_import: Sequence[str] = (), **runtime: 
         kind: ``backbone``, ``neck``, ``head``, ``model``, ``loss``, ``metric``, ``dataset``,
             ``transform``, ``mixture``, ``sampler``, ``optimizer`` or ``schedule``.
         spec: As in the YAML: ``{"name": X, ...}`` or ``{X: {...}}``; for ``model`` the ``Arch``
-            section; for ``loss``, ``metric`` and ``transform`` also a list of specs.
+            section; for ``loss``, ``metric``, ``transform`` and ``optimizer`` also a list of specs.
         allow_import: Modules that an import path in the spec may name.
         **runtime: What a YAML cannot know: ``labels`` and ``seed`` for a sampler (and ``sizes``,
             of the parts of a mixed data set); ``num_classes`` for a mixture; ``epochs`` and
@@ -31,8 +32,8 @@ def build(kind: str, spec: Any, *, allow_import: Sequence[str] = (), **runtime: 
 
     Returns:
         The object. A list of losses becomes their weighted sum, which returns every term and
-        their total under ``loss``; a list of transforms becomes a chain; a list of metrics stays
-        a list.
+        their total under ``loss``; a list of transforms becomes a chain; lists of metrics and
+        optimizers stay lists, an optimizer with the parameters that its ``scope`` means.
 
     Raises:
         ConfigError: If the name or an argument is unknown; tells the nearest one.
@@ -128,13 +129,22 @@ def _optimizer(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> A
     from torch import nn
 
     runtime = dict(runtime)
-    modules = [m for m in (runtime.pop("model", None), runtime.pop("loss", None)) if m is not None]
+    model, loss = runtime.pop("model", None), runtime.pop("loss", None)
+    modules = [module for module in (model, loss) if module is not None]
     if (parameters := runtime.pop("parameters", None)) is not None:
         modules.append(nn.ParameterList(parameters))
     timing = {"epochs": 1, "steps_per_epoch": 1} | runtime
-    return parts.make_optimizer(
-        OptimizerSpec.model_validate(spec), modules, allow_import=allow, **timing
-    )
+
+    def make(one: OptimizerSpec, over: Iterable[nn.Module]) -> Any:
+        return parts.make_optimizer(one, over, allow_import=allow, **timing)
+
+    if not isinstance(spec, list):
+        return make(OptimizerSpec.model_validate(spec), modules)
+    if model is None:
+        raise ConfigError("a list of optimizers needs model=..., in which to find their scopes.")
+    specs = [OptimizerSpec.model_validate(one) for one in spec]
+    beside = nn.Module() if loss is None else loss
+    return [make(one, modules_in_scope(one.scope, model, beside)) for one in specs]
 
 
 def _schedule(spec: Any, allow: Sequence[str], runtime: Mapping[str, Any]) -> Any:

@@ -114,8 +114,8 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "metric": {
         "AccuracyScore": "lookalike.retrieval.accuracy:AccuracyScore",
-        "DistillationTopKAccuracy": "lookalike.retrieval.accuracy:DistillationTopKAccuracy",
         "CMC": "lookalike.retrieval.metrics:CMC",
+        "DistillationTopKAccuracy": "lookalike.retrieval.accuracy:DistillationTopKAccuracy",
         "HammingDistance": "lookalike.retrieval.accuracy:HammingDistance",
         "MeanAveragePrecision": "lookalike.retrieval.metrics:MeanAveragePrecision",
         "MeanInverseNegativePenalty": "lookalike.retrieval.metrics:MeanInverseNegativePenalty",

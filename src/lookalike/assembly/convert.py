@@ -54,7 +54,7 @@ def convert(
             allow_import=run.allow_import,
             need_weights=False,
         )
-    state = read_model(source, built.backbones, notes)
+    state = read_model(source, built.receivers, notes)
     refuse_backbone_alone(source, state, allow_missing)
     report = load_state(
         built.model,

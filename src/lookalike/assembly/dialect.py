@@ -14,6 +14,7 @@ try:
         drop_irrelevant,
         gather,
         other_program,
+        place_numbered,
         read_optimizers,
         read_progress,
         read_reference,
@@ -36,6 +37,7 @@ except ImportError:
         their_words: dict[str, str]
         words: list[str]
         twice: list[str]
+        logged: str = ""
 
     def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Translation:
         """Take every word as it is."""
@@ -62,6 +64,12 @@ except ImportError:
     def reference_file(path: str | Path) -> Path | None:
         """Know no files of theirs."""
         return None
+
+    def place_numbered(  # type: ignore[misc]
+        arrays: Mapping[str, Any], layers: Any, backbone: str
+    ) -> Any:
+        """Never asked: no file is theirs."""
+        raise AssertionError(backbone)
 
     def read_optimizers(path: Path) -> Any:  # type: ignore[misc]
         """Never asked: no file is theirs."""
@@ -106,6 +114,7 @@ __all__ = [
     "drop_irrelevant",
     "gather",
     "other_program",
+    "place_numbered",
     "read_optimizers",
     "read_progress",
     "read_reference",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from lookalike.assembly.model import BuiltModel, build_model
-from lookalike.assembly.weight_files import read_model
+from lookalike.assembly.weight_files import Receiver, read_model
 from lookalike.config.schema import AnyArch, ArchSection, DistillationSection
 from lookalike.models.distillation_model import DistillationModel
 from lookalike.models.weights import load_state
@@ -32,9 +32,12 @@ class BuiltModels:
         return list(self.by_name.values())
 
     @property
-    def backbones(self) -> dict[str, str]:
-        """The name of each model's backbone."""
-        return {name: part.arch.Backbone.name for name, part in self.by_name.items()}
+    def receivers(self) -> dict[str, Receiver]:
+        """What weights are read for."""
+        return {
+            name: Receiver(part.arch.Backbone.name, part.model)
+            for name, part in self.by_name.items()
+        }
 
     @property
     def shapes(self) -> dict[str, list[int]]:
@@ -92,7 +95,7 @@ def _load_each(
         if source is not None:
             part.weights = load_state(
                 part.model,
-                read_model(source, {"": part.arch.Backbone.name}),
+                read_model(source, {"": Receiver(part.arch.Backbone.name, part.model)}),
                 source=source,
                 allow_missing=allow_missing,
                 allow_left_over=allow_missing,

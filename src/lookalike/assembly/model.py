@@ -143,11 +143,11 @@ def build_backbone(
 
 def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadReport:
     if isinstance(pretrained, str) and is_address(pretrained):
-        source, state = fetched(pretrained, name)
+        source, state = fetched(pretrained, name, module)
     elif isinstance(pretrained, str):
-        source, state = pretrained, read_backbone(pretrained, name)
+        source, state = pretrained, read_backbone(pretrained, name, module)
     elif (found := find_pretrained(name)) is not None:
-        source, state = str(found), read_backbone(str(found), name)
+        source, state = str(found), read_backbone(str(found), name, module)
         if name in PACKAGES and found == PACKAGES[name].path():
             source, state = PACKAGES[name].title, PACKAGES[name].read(state)
     else:

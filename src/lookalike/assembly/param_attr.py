@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from lookalike.assembly.initializers import INITIALIZERS
 from lookalike.assembly.signatures import check_arguments, signature_of
 from lookalike.errors import nearest
 from lookalike.types import ParamRule
@@ -123,76 +124,3 @@ def _initializer(
     fill = INITIALIZERS[name]
     converted, problems = check_arguments(signature_of(fill), args, runtime=["tensor"])
     return (lambda tensor: fill(tensor, **converted)), None, problems
-
-
-def _fans(tensor: Tensor) -> tuple[int, int]:
-    area = math.prod(tensor.shape[2:])
-    if tensor.ndim < 2:
-        return tensor.shape[0], tensor.shape[0]
-    return tensor.shape[1] * area, tensor.shape[0] * area
-
-
-def _gain(nonlinearity: str, slope: float) -> float:
-    if nonlinearity == "relu":
-        return math.sqrt(2.0)
-    if nonlinearity == "leaky_relu":
-        return math.sqrt(2.0 / (1.0 + slope**2))
-    raise ValueError(f"nonlinearity must be relu or leaky_relu, got {nonlinearity!r}.")
-
-
-def constant(tensor: Tensor, value: float = 0.0) -> None:
-    """Fill with one value."""
-    tensor.fill_(value)
-
-
-def normal(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
-    """Draw from a normal distribution."""
-    tensor.normal_(mean, std)
-
-
-def uniform(tensor: Tensor, low: float = -1.0, high: float = 1.0) -> None:
-    """Draw from an interval."""
-    tensor.uniform_(low, high)
-
-
-def xavier_normal(tensor: Tensor) -> None:
-    """Normal with variance 2 / (fan in + fan out)."""
-    tensor.normal_(0.0, math.sqrt(2.0 / sum(_fans(tensor))))
-
-
-def xavier_uniform(tensor: Tensor) -> None:
-    """Uniform within the square root of 6 / (fan in + fan out)."""
-    bound = math.sqrt(6.0 / sum(_fans(tensor)))
-    tensor.uniform_(-bound, bound)
-
-
-def kaiming_normal(
-    tensor: Tensor,
-    fan_in: float | None = None,
-    negative_slope: float = 0.0,
-    nonlinearity: str = "relu",
-) -> None:
-    """Normal with standard deviation gain / sqrt(fan in) (He et al., ICCV 2015, eq. 10)."""
-    tensor.normal_(0.0, _gain(nonlinearity, negative_slope) / math.sqrt(fan_in or _fans(tensor)[0]))
-
-
-def kaiming_uniform(
-    tensor: Tensor,
-    fan_in: float | None = None,
-    negative_slope: float = 0.0,
-    nonlinearity: str = "relu",
-) -> None:
-    """Uniform within gain * sqrt(3 / fan in)."""
-    bound = _gain(nonlinearity, negative_slope) * math.sqrt(3.0 / (fan_in or _fans(tensor)[0]))
-    tensor.uniform_(-bound, bound)
-
-
-INITIALIZERS: dict[str, Callable[..., None]] = {
-    "Constant": constant,
-    "Normal": normal,
-    "Uniform": uniform,
-    "XavierNormal": xavier_normal,
-    "XavierUniform": xavier_uniform,
-    "KaimingNormal": kaiming_normal,
-    "KaimingUniform": kaiming_uniform,
-}

@@ -8,11 +8,12 @@ from typing import Any
 from torch import nn
 
 from lookalike.assembly.beside import beside_of
-from lookalike.assembly.dialect import drop_ignored
+from lookalike.assembly.dialect import drop_ignored, translate_component
 from lookalike.assembly.param_attr import DataInit, ParamAttr, apply_param_attr, read_param_attr
 from lookalike.assembly.prepare import require
 from lookalike.config import ComponentSpec
 from lookalike.config.specs import OptimizerSpec
+from lookalike.errors import ComponentError
 from lookalike.losses import WeightedSum
 from lookalike.optim import Schedule, ScheduledOptimizer, parameter_groups
 
@@ -26,21 +27,27 @@ def make_gear(
     attrs: dict[str, ParamAttr] = {
         which: read_param_attr(kind, given.get(f"{which}_attr"))[0] for which in ("weight", "bias")
     }
-    more = {} if attrs["bias"].exists else {"bias": False}
-    module: nn.Module = ready.make(**more)
-    apply_param_attr(module, "weight", attrs["weight"])
-    apply_param_attr(module, "bias", attrs["bias"])
+    module: nn.Module = ready.make(**{w: False for w, attr in attrs.items() if not attr.exists})
+    try:
+        apply_param_attr(module, "weight", attrs["weight"])
+        apply_param_attr(module, "bias", attrs["bias"])
+    except (TypeError, ValueError) as error:  # an initialiser that does not fit the shape
+        raise ComponentError(kind, spec.name, str(error)) from error
     return module, attrs["weight"].from_data
 
 
 def make_loss(specs: Sequence[ComponentSpec], allow_import: Sequence[str] = ()) -> WeightedSum:
-    """Build the weighted sum of losses; a name used twice gets a number in the log."""
+    """Build the weighted sum of losses; a name used twice gets a number in the log.
+
+    PaddleClas logs some losses under another name than the YAML has; so does this.
+    """
     losses: dict[str, nn.Module] = {}
     weights: list[float] = []
     for spec in specs:
-        name, number = spec.name.replace(".", "_"), 2
+        logged = translate_component("loss", spec.name, {}).logged or spec.name.replace(".", "_")
+        name, number = logged, 2
         while name in losses:
-            name, number = f"{spec.name}_{number}", number + 1
+            name, number = f"{logged}_{number}", number + 1
         losses[name] = require("loss", spec, allow_import).make()
         weights.append(beside_of("loss", spec.args)[0].get("weight", 1.0))
     return WeightedSum(losses, weights)
@@ -102,6 +109,7 @@ def make_optimizer(
         decay_kind=kind,
         no_decay=(args.get("no_weight_decay_name") or "").split(),
         one_dimensional_no_decay=_spares_one_dimensional(spec.name, args),
+        rules_add=spec.name == "AdamW",
     )
     schedule = make_schedule(
         spec.lr, epochs=epochs, steps_per_epoch=steps_per_epoch, allow_import=allow_import

@@ -178,9 +178,10 @@ def _check_attrs(kind: str, name: str, ready: Ready | None, args: Mapping[str, A
     for key in BESIDE[kind].types:
         _, wrong = read_param_attr(kind, args.get(key))
         problems += [(f"{key}.{where}" if where else key, text) for where, text in wrong]
-    no_bias = args.get("bias_attr") is False
-    if ready is not None and no_bias and "bias" not in ready.signature.types:
-        problems.append(("bias_attr", f"{name} has no bias."))
+    for which, why in (("weight", "cannot be built without its weight"), ("bias", "has no bias")):
+        left_out = args.get(f"{which}_attr") is False
+        if ready is not None and left_out and which not in ready.signature.types:
+            problems.append((f"{which}_attr", f"{name} {why}."))
     return problems
 
 

@@ -52,7 +52,7 @@ def resume_reference(trainer: Trainer, built: BuiltModels, path: Path) -> list[s
     Raises:
         CheckpointError: If a file is damaged, or was made for another model, loss or optimiser.
     """
-    found = read_reference_model(path, built.backbones)
+    found = read_reference_model(path, built.receivers)
     progress = read_progress(path.with_suffix(".pdstates"))
     report = load_state(trainer.update.model, found.tensors, source=str(path))
     notes = [str(report), *_load_losses(trainer.update.loss, found, path)]

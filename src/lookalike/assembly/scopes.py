@@ -57,9 +57,10 @@ def modules_in_scope(scope: str, model: nn.Module, loss: nn.Module) -> list[nn.M
 
 
 def _losses(scope: str, model: nn.Module, loss: nn.Module) -> list[nn.Module]:
-    named = [module for module in model.modules() if type(module).__name__ == scope]
+    parts = [*model.modules(), *loss.modules()]
+    named = [module for module in parts if type(module).__name__ == scope]
     if isinstance(loss, WeightedSum):
-        named += [m for name, m in loss.losses.items() if scope in (name, type(m).__name__)]
+        named += [one for name, one in loss.losses.items() if name == scope]
     return named
 
 

@@ -46,7 +46,7 @@ def start_weights(
     if is_checkpoint:
         state = load_checkpoint(source).model
     else:
-        state = read_model(source, built.backbones, notes)
+        state = read_model(source, built.receivers, notes)
         refuse_backbone_alone(source, state, allow_missing)
     slim_before = not _fits(built, state, allow_missing)
     if slim_before:

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lookalike.assembly.dialect import read_reference, reference_file, translate_weights
+from lookalike.assembly.dialect import (
+    place_numbered,
+    read_reference,
+    reference_file,
+    translate_weights,
+)
 from lookalike.errors import CheckpointError
 from lookalike.models.weights import matches_any, read_weights
 
 _WHOLE = ("backbone.", "neck.", "head.")
 # tensors of the reference's losses; only a resumed run has a use for them
 _OF_LOSSES = "loss_func."
+
+
+class Receiver(NamedTuple):
+    """A model that weights are read for, and the name of its backbone (of a backbone, its own)."""
+
+    backbone: str
+    module: nn.Module
 
 
 @dataclass(frozen=True)
@@ -35,13 +47,13 @@ class ReferenceModel:
 
 
 def read_model(
-    source: str, backbones: Mapping[str, str], notes: list[str] | None = None
+    source: str, receivers: Mapping[str, Receiver], notes: list[str] | None = None
 ) -> dict[str, Tensor]:
     """Read the weights of a whole model.
 
     Args:
         source: A file or folder of Lookalike, of PyTorch, or of the reference.
-        backbones: Name of the backbone by name of the model; a single model's name is empty.
+        receivers: By name of the model; a single model's name is empty.
         notes: Gets a line for what the file holds and a model has no use for.
 
     Raises:
@@ -50,27 +62,31 @@ def read_model(
     path = reference_file(source)
     if path is None:
         return read_weights(source)
-    found = read_reference_model(path, backbones)
+    found = read_reference_model(path, receivers)
     if found.losses and notes is not None:
         notes.append(f"{path}: {len(found.losses)} tensors of losses are not part of the model.")
     return found.tensors
 
 
-def read_reference_model(path: Path, backbones: Mapping[str, str]) -> ReferenceModel:
+def read_reference_model(path: Path, receivers: Mapping[str, Receiver]) -> ReferenceModel:
     """Read and translate a weight file of the reference.
 
     Raises:
         CheckpointError: If the file is missing, damaged or not to be trusted.
     """
     found = read_reference(path)
+    if found.numbered:
+        if list(receivers) != [""]:
+            raise CheckpointError(f"{path}: an exported model holds one model, this run several.")
+        return _read_exported(found, receivers[""])
     of_losses = {k: v for k, v in found.arrays.items() if k.startswith(_OF_LOSSES)}
     of_models = {k: v for k, v in found.arrays.items() if k not in of_losses}
     tensors: dict[str, Tensor] = {}
     names = {key: found.parameter_names.get(key, key) for key in of_losses}
-    for name, backbone in backbones.items():
+    for name, receiver in receivers.items():
         mine, place = (f"{name}.", f"models.{name}.") if name else ("", "")
         own = {k.removeprefix(mine): v for k, v in of_models.items() if k.startswith(mine)}
-        translated = translate_weights(own, backbone)
+        translated = translate_weights(own, receiver.backbone)
         for key, array in translated.arrays.items():
             theirs = mine + translated.theirs[key]
             tensors[place + key] = _tensor(array)
@@ -78,13 +94,30 @@ def read_reference_model(path: Path, backbones: Mapping[str, str]) -> ReferenceM
     return ReferenceModel(tensors, {k: _tensor(v) for k, v in of_losses.items()}, names)
 
 
-def read_backbone(source: str, backbone: str) -> dict[str, Tensor]:
+_LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.BatchNorm1d)
+
+
+def _read_exported(found: Any, receiver: Receiver) -> ReferenceModel:
+    layers = [
+        (kind.__name__, key)
+        for key, module in receiver.module.named_modules()
+        for kind in _LAYERS
+        if isinstance(module, kind) and not key.startswith("head.")
+    ]
+    try:
+        placed = place_numbered(found.arrays, layers, receiver.backbone)
+    except CheckpointError as error:
+        raise CheckpointError(f"{found.path}: {error}") from error
+    return ReferenceModel({key: _tensor(array) for key, array in placed.items()})
+
+
+def read_backbone(source: str, backbone: str, module: nn.Module) -> dict[str, Tensor]:
     """Read the weights of a backbone; of a whole model's file its backbone is taken.
 
     Raises:
         CheckpointError: As :func:`read_model`.
     """
-    state = read_model(source, {"": backbone})
+    state = read_model(source, {"": Receiver(backbone, module)})
     if not all(key.startswith(_WHOLE) for key in state):
         return state
     return {

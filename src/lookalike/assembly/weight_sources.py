@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lookalike.assembly.catalog import CATALOG
 from lookalike.assembly.weight_files import read_backbone
@@ -103,7 +103,7 @@ def download(name: str) -> tuple[str, dict[str, Tensor]]:
 _CONVERTED = {"resnet50-19c8e357": "ResNet50"}
 
 
-def fetched(address: str, name: str) -> tuple[str, dict[str, Tensor]]:
+def fetched(address: str, name: str, module: nn.Module) -> tuple[str, dict[str, Tensor]]:
     """Return the weights a YAML gives the address of; nothing is downloaded from there.
 
     A file of that name in the folder of ``LOOKALIKE_WEIGHTS`` is taken; of what the reference has
@@ -113,7 +113,7 @@ def fetched(address: str, name: str) -> tuple[str, dict[str, Tensor]]:
         SetupError: If neither is there; names the three ways.
     """
     if (copy := local_copy(address)) is not None:
-        return str(copy), read_backbone(str(copy), name)
+        return str(copy), read_backbone(str(copy), name, module)
     for mark, entry in _CONVERTED.items():
         if mark in address:
             return download(entry)

@@ -14,6 +14,7 @@ from lookalike.losses.distillation import (
     DistillationCELoss,
     DistillationDistanceLoss,
     DistillationGTCELoss,
+    DistillationMultiLabelLoss,
     DistillationRKDLoss,
 )
 from lookalike.losses.distillation_logits import (
@@ -22,7 +23,9 @@ from lookalike.losses.distillation_logits import (
     DistillationDMLLoss,
     DistillationKLDivLoss,
     DistillationSKDLoss,
+    DistillationWSLLoss,
 )
+from lookalike.losses.distillation_pair import DistillationPairLoss
 from lookalike.losses.eml import EmlLoss
 from lookalike.losses.feature_distillation import MGDLoss, PEFDLoss
 from lookalike.losses.hashing import DCHLoss, DSHSDLoss, LCDSHLoss
@@ -65,8 +68,11 @@ __all__ = [
     "DistillationDistanceLoss",
     "DistillationGTCELoss",
     "DistillationKLDivLoss",
+    "DistillationMultiLabelLoss",
+    "DistillationPairLoss",
     "DistillationRKDLoss",
     "DistillationSKDLoss",
+    "DistillationWSLLoss",
     "EmlLoss",
     "InterDomainShuffleLoss",
     "IntraDomainScatterLoss",

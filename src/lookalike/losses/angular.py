@@ -19,10 +19,11 @@ class TripletAngularMarginLoss(nn.Module):
     """Triplet loss of the least similar positive and the most similar negative.
 
     The loss of an anchor is ``max(0, max s(a, n) - min s(a, p) + margin)``, s being the cosine.
-    With ``add_absolute`` the similarities themselves are held to values:
-    ``absolute_loss_weight * (mean max(0, ap_value - s(a, p)) + mean max(0, s(a, n) - an_value))``.
-    The second term is 1 instead of 0 where it has no effect, as in the reference: a constant, so
-    training is the same. Anchors without a negative do not count; an anchor is its own positive.
+    With ``add_absolute`` the similarities themselves are held to values: ``absolute_loss_weight *
+    (mean max(0, ap_value - s(a, p)) + mean max(0, s(a, n) - an_value))`` is added to the reduced
+    loss, or to its mean where ``reduction`` is ``none``. The second term is 1 instead of 0 where it
+    has no effect, as in the reference: a constant, so training is the same. Anchors without a
+    negative do not count; an anchor is its own positive.
 
     Source: PaddleClas's; the mining is Hermans et al., "In Defense of the Triplet Loss", 2017,
     eq. 5. https://arxiv.org/abs/1703.07737
@@ -32,7 +33,7 @@ class TripletAngularMarginLoss(nn.Module):
             cosine.
         normalize: Scale the embeddings to length one first.
         reduction: ``mean`` or ``sum`` over the anchors, or ``none``.
-        add_absolute: Add the two absolute terms, to the mean.
+        add_absolute: Add the two absolute terms.
         absolute_loss_weight: Their weight.
         ap_value: The least cosine a positive should have.
         an_value: The largest cosine a negative should have.
@@ -82,15 +83,18 @@ class TripletAngularMarginLoss(nn.Module):
         positive = similarity.masked_fill(~same, torch.inf).amin(dim=1)
         negative = similarity.masked_fill(same, -torch.inf).amax(dim=1)
         counts = same.any(dim=1) & ~same.all(dim=1)
-        hinge = (negative - positive + self.margin).relu()
+        loss = self._reduced((negative - positive + self.margin).relu(), counts)
         if not self.add_absolute:
-            if self.reduction == "mean":
-                return mean_where(hinge, counts)
-            kept = hinge.masked_fill(~counts, 0.0)
-            return kept.sum() if self.reduction == "sum" else kept
+            return loss
         above = negative - self.an_value
         absolute = (self.ap_value - positive).relu() + torch.where(above > 0.0, above, 1.0)
-        return mean_where(hinge + self.absolute_loss_weight * absolute, counts)
+        return loss.mean() + self.absolute_loss_weight * mean_where(absolute, counts)
+
+    def _reduced(self, hinge: Tensor, counts: Tensor) -> Tensor:
+        if self.reduction == "mean":
+            return mean_where(hinge, counts)
+        kept = hinge.masked_fill(~counts, 0.0)
+        return kept.sum() if self.reduction == "sum" else kept
 
 
 class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
@@ -107,7 +111,7 @@ class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
         margin: As in TripletAngularMarginLoss, like all that follow.
         normalize: Scale the embeddings to length one first.
         reduction: ``mean`` or ``sum`` over the anchors, or ``none``.
-        add_absolute: Add the two absolute terms, to the mean.
+        add_absolute: Add the two absolute terms.
         absolute_loss_weight: Their weight.
         ap_value: The least cosine a positive should have.
         an_value: The largest cosine a negative should have.

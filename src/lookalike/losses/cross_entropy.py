@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
+Reduction = Literal["mean", "sum", "none"]
+
 
 class CrossEntropy(nn.Module):
     """Cross-entropy of the logits.
@@ -20,7 +22,8 @@ class CrossEntropy(nn.Module):
     Args:
         label_smoothing: Share of the target spread evenly over all classes; values outside
             (0, 1) leave the target as it is.
-        reduction: ``mean`` or ``sum`` over the batch, or ``none``.
+        reduction: ``mean`` or ``sum`` over the batch, or ``none``: ``[B]`` with label smoothing,
+            ``[B, 1]`` without, as in the reference.
 
     Shape:
         - logits: ``[B, C]``.
@@ -38,7 +41,7 @@ class CrossEntropy(nn.Module):
     def __init__(
         self,
         label_smoothing: float | None = None,
-        reduction: Literal["mean", "sum", "none"] = "mean",
+        reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
         smoothing = label_smoothing or 0.0
@@ -51,6 +54,10 @@ class CrossEntropy(nn.Module):
         target = labels.reshape(-1)
         if soft:
             target = labels.float() if self.label_smoothing else F.softmax(labels.float(), dim=1)
-        return F.cross_entropy(
-            logits, target, label_smoothing=self.label_smoothing, reduction=self.reduction
-        )
+        return cross_entropy(logits, target, self.label_smoothing, self.reduction)
+
+
+def cross_entropy(logits: Tensor, target: Tensor, smoothing: float, reduction: Reduction) -> Tensor:
+    """Return the loss with the shape the reference gives it."""
+    loss = F.cross_entropy(logits, target, label_smoothing=smoothing, reduction=reduction)
+    return loss[:, None] if reduction == "none" and not smoothing else loss

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lookalike.losses.two_models import two_tensors
 
 Mode = Literal["l1", "l2", "smooth_l1"]
-_FUNCTIONS = {"l1": F.l1_loss, "l2": F.mse_loss, "smooth_l1": F.smooth_l1_loss}
+Reduction = Literal["mean", "sum", "none"]
 
 
 class DistanceLoss(nn.Module):
@@ -18,8 +18,9 @@ class DistanceLoss(nn.Module):
 
     Args:
         mode: ``l2`` is the squared difference, ``l1`` the absolute one, ``smooth_l1`` squared
-            (halved) below 1 and absolute above.
-        reduction: ``mean`` or ``sum`` over all numbers.
+            (halved) below ``delta`` and straight above, with slope ``delta``.
+        reduction: ``mean`` or ``sum`` over all numbers, or ``none``.
+        delta: See ``mode``.
 
     Shape:
         - student, teacher: of one shape.
@@ -32,9 +33,11 @@ class DistanceLoss(nn.Module):
 
     reads: tuple[str, ...] = ()
 
-    def __init__(self, mode: Mode = "l2", reduction: Literal["mean", "sum"] = "mean") -> None:
+    def __init__(
+        self, mode: Mode = "l2", reduction: Reduction = "mean", delta: float = 1.0
+    ) -> None:
         super().__init__()
-        self.mode, self.reduction = mode, reduction
+        self.mode, self.reduction, self.delta = mode, reduction, delta
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = two_tensors(student, teacher, "DistanceLoss")
@@ -43,5 +46,7 @@ class DistanceLoss(nn.Module):
                 f"DistanceLoss needs outputs of one shape; got {list(student.shape)} and "
                 f"{list(teacher.shape)}. RkdDistance compares embeddings of different width."
             )
-        distance: Tensor = _FUNCTIONS[self.mode](student, teacher, reduction=self.reduction)
-        return distance
+        if self.mode == "smooth_l1":
+            return F.huber_loss(student, teacher, reduction=self.reduction, delta=self.delta)
+        distance = F.l1_loss if self.mode == "l1" else F.mse_loss
+        return distance(student, teacher, reduction=self.reduction)

@@ -11,8 +11,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.losses.cross_entropy import CrossEntropy
-from lookalike.losses.distance import DistanceLoss, Mode
-from lookalike.losses.relational import RkdAngle, RkdDistance
+from lookalike.losses.distance import DistanceLoss, Mode, Reduction
+from lookalike.losses.multi_label import MultiLabelLoss
+from lookalike.losses.relational import RkdAngle, RkdDistance, TargetSize
 from lookalike.losses.two_models import Pairs, Terms, activated, names_of, read_model
 from lookalike.types import ModelOutput
 
@@ -52,6 +53,53 @@ class DistillationGTCELoss(nn.Module):
         return {
             f"CELoss_{name}": self.cross_entropy(
                 read_model(output, name, self.key, "DistillationGTCELoss"), labels
+            )
+            for name in self.model_names
+        }
+
+
+class DistillationMultiLabelLoss(nn.Module):
+    """Binary cross-entropy of each model with the labels; logged as ``MultiLabelLoss_Student``.
+
+    Args:
+        model_names: Models that learn from the labels.
+        epsilon: As in MultiLabelLoss, like the two that follow.
+        size_sum: Sum over the classes instead of taking their mean.
+        weight_ratio: Weigh classes by how often they are positive.
+        key: Which of a model's outputs; ``logits`` if null.
+
+    Shape:
+        - the output: ``[B, C]`` for each model.
+        - labels: As in MultiLabelLoss.
+
+    Example:
+        >>> import torch
+        >>> loss = DistillationMultiLabelLoss(["Student"])
+        >>> loss({"Student": {"logits": torch.zeros(1, 2)}}, torch.tensor([[0, 1]]))
+        {'MultiLabelLoss_Student': tensor(0.6931)}
+    """
+
+    reads: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        model_names: list[str],
+        epsilon: float | None = None,
+        size_sum: bool = False,
+        weight_ratio: bool = False,
+        key: str | None = None,
+    ) -> None:
+        super().__init__()
+        if not model_names:
+            raise ValueError("DistillationMultiLabelLoss needs model_names, such as [Student].")
+        self.model_names, self.key = model_names, key
+        self.reads = tuple(model_names)
+        self.multi_label = MultiLabelLoss(epsilon, size_sum, weight_ratio)
+
+    def forward(self, output: ModelOutput, labels: Tensor) -> Terms:
+        return {
+            f"MultiLabelLoss_{name}": self.multi_label(
+                read_model(output, name, self.key, "DistillationMultiLabelLoss"), labels
             )
             for name in self.model_names
         }
@@ -116,8 +164,9 @@ class DistillationDistanceLoss(nn.Module):
         mode: As in DistanceLoss.
         act: Applied to both outputs first, or null.
         key: Which of the models' outputs; ``logits`` if null.
-        reduction: ``mean`` or ``sum`` over all numbers.
+        reduction: ``mean`` or ``sum`` over all numbers, or ``none``.
         log_name: Begin of the name in the log.
+        delta: As in DistanceLoss.
 
     Shape:
         - the outputs: of one shape; labels are not used.
@@ -138,14 +187,15 @@ class DistillationDistanceLoss(nn.Module):
         mode: Mode = "l2",
         act: Literal["softmax", "sigmoid"] | None = None,
         key: str | None = None,
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Reduction = "mean",
         log_name: str = "loss_",
+        delta: float = 1.0,
     ) -> None:
         super().__init__()
         self.reads = names_of(model_name_pairs, "DistillationDistanceLoss")
         self.model_name_pairs, self.act, self.key = model_name_pairs, act, key
         self.log_name = f"{log_name}{mode}_loss_{mode}"
-        self.distance = DistanceLoss(mode, reduction)
+        self.distance = DistanceLoss(mode, reduction, delta)
 
     def forward(self, output: ModelOutput, labels: Tensor) -> Terms:
         return {
@@ -173,7 +223,7 @@ class DistillationRKDLoss(nn.Module):
         student_keepkeys: Which of the student's outputs to compare.
         teacher_keepkeys: With which of the teacher's, as many.
         model_name_pairs: Student and teacher of each pair; null is Student and Teacher.
-        target_size: Feature maps are pooled to this height and width first; null keeps them.
+        target_size: As in RkdDistance.
 
     Shape:
         - the outputs: ``[B, D]`` or ``[B, D, H, W]``; D may differ. Labels are not used.
@@ -193,7 +243,7 @@ class DistillationRKDLoss(nn.Module):
         student_keepkeys: list[str],
         teacher_keepkeys: list[str],
         model_name_pairs: Pairs | None = None,
-        target_size: int | None = None,
+        target_size: TargetSize | None = None,
     ) -> None:
         super().__init__()
         if len(student_keepkeys) != len(teacher_keepkeys) or not student_keepkeys:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from lookalike.losses.decoupled import DISTLoss, DKDLoss, SKDLoss
+from lookalike.losses.decoupled import DISTLoss, DKDLoss, SKDLoss, WSLLoss
 from lookalike.losses.mutual import DMLLoss, KLDivLoss
 from lookalike.losses.two_models import Pairs, Terms, names_of, read_model
 from lookalike.types import ModelOutput
@@ -186,6 +186,41 @@ class DistillationSKDLoss(_OfPairs):
     ) -> None:
         plain = SKDLoss(temperature, multiplier, alpha, use_target_as_gt)
         super().__init__(model_name_pairs, key, log_name, plain)
+        self.with_labels = True
+
+
+class DistillationWSLLoss(_OfPairs):
+    """Distillation with weighted soft labels, WSLLoss; logged as ``wsl_loss_Student_Teacher``.
+
+    Source: Zhou et al., "Rethinking Soft Labels for Knowledge Distillation", ICLR 2021.
+    https://arxiv.org/abs/2102.00650
+
+    Args:
+        model_name_pairs: Student and teacher of each pair.
+        key: Which of the models' outputs; ``logits`` if null.
+        temperature: Divides the logits. No unit.
+        log_name: Begin of the name in the log.
+
+    Shape:
+        - the outputs: ``[B, C]``.
+        - labels: ``[B]`` or ``[B, 1]`` int64.
+
+    Example:
+        >>> import torch
+        >>> same = {"logits": torch.zeros(1, 2)}
+        >>> loss = DistillationWSLLoss([("Student", "Teacher")])
+        >>> loss({"Student": same, "Teacher": same}, torch.tensor([0]))
+        {'wsl_loss_Student_Teacher': tensor(1.7526)}
+    """
+
+    def __init__(
+        self,
+        model_name_pairs: Pairs,
+        key: str | None = None,
+        temperature: float = 2.0,
+        log_name: str = "wsl_loss",
+    ) -> None:
+        super().__init__(model_name_pairs, key, log_name, WSLLoss(temperature))
         self.with_labels = True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -91,9 +93,11 @@ class PEFDLoss(nn.Module):
         student_channel: Width of the student's embedding.
         teacher_channel: Width of the teacher's.
         num_projectors: Projections, each a linear layer with ReLU.
+        mode: What becomes of feature maps: ``flatten`` makes one vector of all their numbers, so
+            that the widths are ``C * H * W``; ``gap`` takes each channel's mean.
 
     Shape:
-        - student: ``[B, student_channel]``, or ``[B, student_channel, H, W]``.
+        - student: ``[B, student_channel]``, or a map ``[B, C, H, W]``, see ``mode``.
         - teacher: likewise.
 
     Raises:
@@ -106,8 +110,15 @@ class PEFDLoss(nn.Module):
 
     reads: tuple[str, ...] = ()
 
-    def __init__(self, student_channel: int, teacher_channel: int, num_projectors: int = 3) -> None:
+    def __init__(
+        self,
+        student_channel: int,
+        teacher_channel: int,
+        num_projectors: int = 3,
+        mode: Literal["flatten", "gap"] = "flatten",
+    ) -> None:
         super().__init__()
+        self.mode, self.widths = mode, (student_channel, teacher_channel)
         if num_projectors < 1:
             raise ValueError(f"num_projectors must be positive; got {num_projectors}.")
         self.projectors = nn.ModuleList(
@@ -116,12 +127,17 @@ class PEFDLoss(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = two_tensors(student, teacher, "PEFDLoss")
-        if student.shape[2:] != teacher.shape[2:]:
+        student, teacher = self._vectors(student), self._vectors(teacher)
+        if (widths := (student.shape[1], teacher.shape[1])) != self.widths:
             raise ValueError(
-                f"PEFDLoss needs features of one height and width; got "
-                f"{list(student.shape[2:])} and {list(teacher.shape[2:])}."
+                f"PEFDLoss was made for features of widths {self.widths}, student and teacher; "
+                f"got {widths}. With mode: flatten a map's width is C * H * W."
             )
-        channels_last = student.movedim(1, -1)
-        projected = torch.stack([one(channels_last) for one in self.projectors]).mean(dim=0)
-        ours = unit(projected.movedim(-1, 1).flatten(1))
-        return (1.0 - (ours * unit(teacher.flatten(1))).sum(dim=1)).mean()
+        projected = torch.stack([one(student) for one in self.projectors]).mean(dim=0)
+        return (1.0 - (unit(projected) * unit(teacher)).sum(dim=1)).mean()
+
+    def _vectors(self, features: Tensor) -> Tensor:
+        vectors = (
+            features.flatten(2).mean(2) if self.mode == "gap" and features.ndim > 2 else features
+        )
+        return vectors.flatten(1)

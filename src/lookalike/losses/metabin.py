@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.geometry import unit
+from lookalike.losses.cross_entropy import Reduction, cross_entropy
 from lookalike.losses.pairs import distances, mean_where, products, same_label
 from lookalike.losses.read import read
 from lookalike.losses.triplet import batch_hard
@@ -40,6 +41,7 @@ class CELossForMetaBIN(nn.Module):
 
     Args:
         epsilon: Probability taken from the true class, in [0, 1); null is 0.
+        reduction: As in CrossEntropy.
 
     Shape:
         - logits: ``[B, C]``.
@@ -52,8 +54,9 @@ class CELossForMetaBIN(nn.Module):
 
     reads = ("logits",)
 
-    def __init__(self, epsilon: float | None = None) -> None:
+    def __init__(self, epsilon: float | None = None, reduction: Reduction = "mean") -> None:
         super().__init__()
+        self.reduction: Reduction = reduction
         self.epsilon = epsilon if epsilon is not None and 0.0 < epsilon < 1.0 else 0.0
 
     def forward(self, output: ModelOutput | Tensor, labels: Labels) -> Tensor:
@@ -61,7 +64,7 @@ class CELossForMetaBIN(nn.Module):
         num_classes = logits.shape[1]
         smoothing = min(1.0, self.epsilon * num_classes / max(num_classes - 1, 1))
         target = _field(labels, "label", "CELossForMetaBIN")
-        return F.cross_entropy(logits, target, label_smoothing=smoothing)
+        return cross_entropy(logits, target, smoothing, self.reduction)
 
 
 class TripletLossForMetaBIN(nn.Module):

@@ -123,7 +123,7 @@ class MultiLabelAsymmetricLoss(nn.Module):
         base = right.detach() if self.disable_focal_loss_grad else right
         exponent = self.gamma_pos * target + self.gamma_neg * (1.0 - target)
         # with a gradient, 0 ** 0 and roots of 0 have none that is finite
-        focus = (1.0 - base).clamp_min(self.epsilon).pow(exponent)
+        focus = (1.0 - base).clamp_min(1e-12).pow(exponent)
         cost = -right.clamp_min(self.epsilon).log() * focus
         if self.reduction == "none":
             return cost

@@ -6,7 +6,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.geometry import unit
-from lookalike.losses.pairs import itself, masked_logsumexp, mean_where, products, same_label
+from lookalike.losses.pairs import itself, masked_logsumexp, products, same_label
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -14,8 +14,9 @@ from lookalike.types import ModelOutput
 class PairwiseCosface(nn.Module):
     """Every positive of an anchor must be more similar than every negative, by a margin.
 
-    The loss of an anchor is ``log(1 + sum_n sum_p exp(gamma (s_n - s_p + margin)))``. An anchor
-    without a positive or without a negative does not count.
+    The loss of an anchor is ``log(1 + sum_n sum_p exp(gamma (s_n - s_p + margin)))``, and the mean
+    is over all anchors: one without a positive or without a negative has an empty sum, so a loss
+    of 0, and counts as such.
 
     Source: Sun et al., "Circle Loss", CVPR 2020, eq. 1; form and name as in fast-reid.
     https://arxiv.org/abs/2002.10857
@@ -47,4 +48,4 @@ class PairwiseCosface(nn.Module):
         positive, negative = same & ~itself(features), ~same
         pull = masked_logsumexp(-self.gamma * similarity, positive)
         push = masked_logsumexp(self.gamma * (similarity + self.margin), negative)
-        return mean_where(F.softplus(pull + push), positive.any(dim=1) & negative.any(dim=1))
+        return F.softplus(pull + push).mean()

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lookalike.losses.pairs import itself, products, squared_distances
+from lookalike.losses.pairs import distances, itself, products, squared_distances
 from lookalike.losses.two_models import two_tensors
 
+TargetSize = int | tuple[int, int]
 
-def _embeddings(maps: Tensor, target_size: int | None) -> Tensor:
+
+def _embeddings(maps: Tensor, target_size: TargetSize | None) -> Tensor:
     if target_size is not None and maps.ndim == 4:
         maps = F.adaptive_avg_pool2d(maps, target_size)
     return maps.flatten(1)
@@ -23,8 +25,9 @@ class RkdDistance(nn.Module):
     https://arxiv.org/abs/1904.05068
 
     Args:
-        eps: Least squared distance, and added to the mean distance.
-        target_size: Feature maps are pooled to this height and width first; null keeps them.
+        eps: Added to the mean distance, which divides.
+        target_size: Feature maps are pooled to this first: one edge, or height and width; null
+            keeps them.
 
     Shape:
         - student, teacher: ``[B, D]`` or ``[B, D, H, W]``; D may differ.
@@ -37,7 +40,7 @@ class RkdDistance(nn.Module):
 
     reads: tuple[str, ...] = ()
 
-    def __init__(self, eps: float = 1e-12, target_size: int | None = 1) -> None:
+    def __init__(self, eps: float = 1e-12, target_size: TargetSize | None = 1) -> None:
         super().__init__()
         self.eps, self.target_size = eps, target_size
 
@@ -46,8 +49,7 @@ class RkdDistance(nn.Module):
         return F.smooth_l1_loss(self._relations(student), self._relations(teacher))
 
     def _relations(self, maps: Tensor) -> Tensor:
-        squared = squared_distances(_embeddings(maps, self.target_size))
-        distance = squared.clamp_min(self.eps).sqrt()
+        distance = distances(_embeddings(maps, self.target_size))
         return distance / (distance.mean() + self.eps)
 
 
@@ -61,7 +63,8 @@ class RkdAngle(nn.Module):
     https://arxiv.org/abs/1904.05068
 
     Args:
-        target_size: Feature maps are pooled to this height and width first; null keeps them.
+        target_size: Feature maps are pooled to this first: one edge, or height and width; null
+            keeps them.
 
     Shape:
         - student, teacher: ``[B, D]`` or ``[B, D, H, W]``; D may differ.
@@ -74,7 +77,7 @@ class RkdAngle(nn.Module):
 
     reads: tuple[str, ...] = ()
 
-    def __init__(self, target_size: int | None = None) -> None:
+    def __init__(self, target_size: TargetSize | None = None) -> None:
         super().__init__()
         self.target_size = target_size
 

@@ -51,6 +51,8 @@ def cyclic(
     Source: Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.
     https://arxiv.org/abs/1506.01186
 
+    A warm-up rises to the lower rate, where the first cycle begins.
+
     Args:
         base_lr: The lower rate.
         max_lr: The upper rate.
@@ -70,7 +72,7 @@ def cyclic(
         shrink = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": exp_gamma**time}
         return base_lr + (max_lr - base_lr) * height * shrink[mode]
 
-    return Schedule(curve, max_lr, **timing)
+    return Schedule(curve, base_lr, **timing)
 
 
 def one_cycle(
@@ -80,6 +82,7 @@ def one_cycle(
     end_lr: float = 1e-10,
     phase_pct: float = 0.3,
     anneal_strategy: Literal["cos", "linear"] = "cos",
+    three_phase: bool = False,
     **timing: Unpack[Timing],
 ) -> Schedule:
     """Rise once to ``max_lr`` and fall to ``end_lr`` at the end of the run.
@@ -92,11 +95,25 @@ def one_cycle(
         end_lr: The last rate.
         phase_pct: Share of the run that rises.
         anneal_strategy: Along a cosine or a straight line.
+        three_phase: Fall to where it started first, in as many steps as it rose, then to
+            ``end_lr``.
         **timing: See :class:`Timing`.
+
+    Raises:
+        ValueError: If there is no time left for the third phase.
+
+    Example:
+        >>> schedule = one_cycle(1.0, phase_pct=0.5, anneal_strategy="linear", epochs=8)
+        >>> [round(schedule(step), 2) for step in range(8)]
+        [0.04, 0.36, 0.68, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
+    if three_phase and phase_pct >= 0.5:
+        raise ValueError(f"three_phase needs a phase_pct below 0.5, got {phase_pct}.")
     total = timing.get("epochs", 1) * max(1, timing.get("steps_per_epoch", 1))
-    top, end = max(phase_pct * total - 1, 1e-9), total - 1
-    first = max_lr / divide_factor
+    rise, first = phase_pct * total - 1, max_lr / divide_factor
+    places, rates = [0.0, rise, total - 1.0], [first, max_lr, end_lr]
+    if three_phase:
+        places, rates = [0.0, rise, 2 * rise, total - 1.0], [first, max_lr, first, end_lr]
 
     def between(start: float, stop: float, share: float) -> float:
         if anneal_strategy == "linear":
@@ -104,8 +121,9 @@ def one_cycle(
         return stop + (start - stop) * (1.0 + math.cos(math.pi * share)) / 2.0
 
     def curve(time: int) -> float:
-        if time <= top:
-            return between(first, max_lr, time / top)
-        return between(max_lr, end_lr, min(1.0, (time - top) / max(end - top, 1e-9)))
+        phase = next((n for n, end in enumerate(places[1:]) if time <= end), len(places) - 2)
+        start, stop = places[phase], places[phase + 1]
+        share = min(1.0, (time - start) / (stop - start)) if stop != start else 1.0
+        return between(rates[phase], rates[phase + 1], share)
 
     return Schedule(curve, max_lr, **timing)

@@ -26,6 +26,7 @@ def parameter_groups(
     decay_kind: str = "L2",
     no_decay: Iterable[str] = (),
     one_dimensional_no_decay: bool = False,
+    rules_add: bool = False,
 ) -> list[dict[str, Any]]:
     """Return groups for a torch optimiser: parameters that share multiplier and decay.
 
@@ -38,8 +39,11 @@ def parameter_groups(
             :class:`ScheduledOptimizer`.
         no_decay: Parts of parameter names that are not decayed.
         one_dimensional_no_decay: Do not decay biases and scales.
+        rules_add: A parameter's own decay does not replace ``weight_decay`` but is added to its
+            gradient, by :class:`ScheduledOptimizer`; for optimisers whose decay is not part of
+            the gradient.
     """
-    groups: dict[tuple[float, float, float], dict[str, Any]] = {}
+    groups: dict[tuple[float, ...], dict[str, Any]] = {}
     seen: set[int] = set()
     for module in modules:
         rules = collect_rules(module)
@@ -48,16 +52,23 @@ def parameter_groups(
                 continue
             seen.add(id(parameter))
             rule = rules.get(name, ParamRule())
-            decay, kind = weight_decay, decay_kind
-            if rule.weight_decay is not None:
-                decay, kind = rule.weight_decay, rule.decay_kind
             exempt = one_dimensional_no_decay and parameter.ndim <= 1
-            if exempt or any(part in name for part in no_decay):
-                decay = 0.0
-            l2, l1 = (decay, 0.0) if kind == "L2" else (0.0, decay)
-            group = groups.setdefault(
-                (rule.lr_multiplier, l2, l1),
-                {"params": [], "lr_multiplier": rule.lr_multiplier, "weight_decay": l2, "l1": l1},
-            )
+            spared = exempt or any(part in name for part in no_decay)
+            settings = {"lr_multiplier": rule.lr_multiplier}
+            settings |= _decay(rule, 0.0 if spared else weight_decay, decay_kind, rules_add, spared)
+            group = groups.setdefault(tuple(settings.values()), {"params": [], **settings})
             group["params"].append(parameter)
     return list(groups.values())
+
+
+def _decay(
+    rule: ParamRule, weight_decay: float, kind: str, rules_add: bool, spared: bool
+) -> dict[str, float]:
+    """Return the optimiser's own decay of a parameter, and what is added to its gradient."""
+    decay, own = {"weight_decay": 0.0, "l1": 0.0, "l2": 0.0}, rule.weight_decay
+    if own is not None and rules_add:
+        decay["l1" if rule.decay_kind == "L1" else "l2"] = own
+    elif own is not None and not spared:
+        weight_decay, kind = own, rule.decay_kind
+    decay["l1" if kind == "L1" else "weight_decay"] += weight_decay
+    return decay

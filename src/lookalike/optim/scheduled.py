@@ -1,4 +1,4 @@
-"""An optimiser that knows its schedule, its clipping and its L1 decay."""
+"""An optimiser that knows its schedule, its clipping and the decay it does not do itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class ScheduledOptimizer:
     """Step an optimiser with the learning rate its schedule says.
 
     Args:
-        optimizer: Its groups may carry ``lr_multiplier`` and ``l1``.
+        optimizer: Its groups may carry ``lr_multiplier``, and ``l1`` and ``l2``: decay that is
+            added to the gradients.
         schedule: Step number to learning rate.
         name: For the log.
         clip_norm: Largest norm of each parameter's gradient, one by one.
@@ -56,8 +57,7 @@ class ScheduledOptimizer:
         rate = self.schedule(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_multiplier", 1.0)
-            if group.get("l1", 0.0):
-                _add_l1(group["params"], group["l1"])
+            _add_decay(group)
         if scaler is None:
             self.optimizer.step()
         else:
@@ -91,7 +91,9 @@ class ScheduledOptimizer:
         self.schedule.load_state_dict(state["schedule"])
 
 
-def _add_l1(parameters: list[torch.nn.Parameter], coefficient: float) -> None:
-    for parameter in parameters:
+def _add_decay(group: dict[str, Any]) -> None:
+    l1, l2 = group.get("l1", 0.0), group.get("l2", 0.0)
+    for parameter in group["params"] if l1 or l2 else ():
         if parameter.grad is not None:
-            parameter.grad.add_(parameter.detach().sign(), alpha=coefficient)
+            parameter.grad.add_(parameter.detach().sign(), alpha=l1)
+            parameter.grad.add_(parameter.detach(), alpha=l2)

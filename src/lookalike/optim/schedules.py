@@ -154,9 +154,13 @@ def step(lr: float, step_size: float, gamma: float = 0.1, **timing: Unpack[Timin
 
     Args:
         lr: The learning rate to start from.
-        step_size: Epochs between the falls, counted from the end of the warm-up.
+        step_size: Epochs between the falls, counted from the end of the warm-up; in steps it is
+            rounded down.
         gamma: Factor at each of them.
         **timing: See :class:`Timing`.
+
+    Raises:
+        ValueError: If that is no step.
 
     Example:
         >>> schedule = step(1.0, 2, 0.5, epochs=4)
@@ -164,6 +168,9 @@ def step(lr: float, step_size: float, gamma: float = 0.1, **timing: Unpack[Timin
         [1.0, 1.0, 0.5, 0.5]
     """
     (length,) = in_units([step_size], **timing)
+    length = length if timing.get("by_epoch", False) else int(length)
+    if length <= 0:
+        raise ValueError(f"step_size must be at least one step, got {step_size} epochs.")
     return Schedule(lambda time: lr * gamma ** (time // length), lr, **timing)
 
 

@@ -7,6 +7,7 @@ same, with its native words only.
 from lookalike.paddleclas.files import read_reference, reference_file
 from lookalike.paddleclas.irrelevant import drop_irrelevant
 from lookalike.paddleclas.layers import stays_whole, stop_layer_candidates
+from lookalike.paddleclas.numbered import place_numbered
 from lookalike.paddleclas.optimizer_state import read_optimizers, read_progress
 from lookalike.paddleclas.refused import other_program
 from lookalike.paddleclas.weight_keys import to_our_layout, translate_weights
@@ -24,6 +25,7 @@ __all__ = [
     "drop_irrelevant",
     "gather",
     "other_program",
+    "place_numbered",
     "read_optimizers",
     "read_progress",
     "read_reference",

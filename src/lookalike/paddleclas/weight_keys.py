@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-_LEAVES = {"_mean": "running_mean", "_variance": "running_var", "scale": "weight"}
+_LEAVES = {
+    "_mean": "running_mean",
+    "_variance": "running_var",
+    "_weight": "weight",
+    "scale": "weight",
+}
 # by family: keys whose values follow from others or are constant
 _DERIVED = {
     # the merged branches, recomputed by fuse_branches
     "PPLCNetV2": r"stage(s\.[23]|[34])\.\d+\.dw_conv\.(weight|bias)",
-    # a batch norm without scale and offset still stores ones and zeros
+    # older releases store ones and zeros for a batch norm without scale and offset
     "AdaFace_IR": r"output_layer\.4\.(weight|bias)",
 }
 # two-dimensional, yet stored as we do

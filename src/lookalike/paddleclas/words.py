@@ -17,6 +17,8 @@ class Row:
         ignored: Their arguments without a meaning here, with the reason.
         values: Our argument to ``{their value: our value}``.
         gathered: Our argument that lists the components they write as arguments of their own.
+        logged: What they call it in the log, where that is not the name.
+        any_case: Our arguments whose values they read in any letter case; ours are lower case.
     """
 
     name: str = ""
@@ -24,6 +26,8 @@ class Row:
     ignored: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     gathered: str = ""
+    logged: str = ""
+    any_case: tuple[str, ...] = ()
 
 
 _CLASSES = {"class_num": "num_classes"}
@@ -49,7 +53,11 @@ _RANGE = {
     "max_learning_rate": "max_lr",
     "end_learning_rate": "end_lr",
 }
-_VERBOSE = {"verbose": "the learning rate is in every log line"}
+_VERBOSE = {
+    "verbose": "the learning rate is in every log line",
+    "epochs": "Global.epochs decides, in the reference too",
+    "step_each_epoch": "the data decides, in the reference too",
+}
 _UNSHUFFLED = {"shuffle": "identity sampling is always shuffled"}
 _NORMALIZE = {"normalize_feature": "normalize"}
 _QUANTIZATION = {"_lambda": "quantization_weight"}
@@ -57,6 +65,10 @@ _LOG_NAME = {"name": "log_name"}
 _UNUSED_WIDTH = {"embedding_size": "the embeddings tell their own width"}
 _UNUSED_CLASSES = {"n_class": "only whether two labels are equal counts"}
 _UNUSED_NAME = {"name": "the reference does not log it either"}
+_KEYS = dict.fromkeys(("keys", "key"), "a transform changes the image")
+_RESAMPLING = ("backend", "interpolation")
+_FLOAT32 = {"multi_precision": "weights are always kept in float32"}
+_PARAMETERS = {"parameter_list": "the scope says which parameters are moved"}
 _BY_LABEL = dict.fromkeys(
     ("batch_size", "samples_each_class"), "positives are found by label, in any batch"
 )
@@ -75,7 +87,11 @@ WORDS: dict[str, dict[str, Row]] = {
     "neck": {
         "FC": Row("LinearNeck", {"embedding_size": "in_features", "class_num": "out_features"}),
         "VehicleNeck": Row(
-            ignored={"bias_attr": "the reference gives the bias weight_attr's; write bias: False"}
+            ignored={
+                "bias_attr": "the reference gives the bias weight_attr's; write bias: False",
+                "data_format": "feature maps are always [B, C, H, W]",
+            },
+            any_case=("padding",),
         ),
     },
     "head": {
@@ -103,7 +119,9 @@ WORDS: dict[str, dict[str, Row]] = {
         "CenterLoss": Row("", {"feat_dim": "embedding_size"}),
         "ContrastiveLoss": Row("", _NORMALIZE, _UNUSED_WIDTH),
         "ContrastiveLoss_XBM": Row("ContrastiveLossXBM", _NORMALIZE),
-        "DCHLoss": Row("", _QUANTIZATION, _UNUSED_CLASSES),
+        "CELossForMetaBIN": Row(logged="CELoss"),
+        "DCHLoss": Row("", _QUANTIZATION, _UNUSED_CLASSES, logged="dchloss"),
+        "DSHSDLoss": Row(logged="dshsdloss"),
         "DistillationCELoss": Row("", {"epsilon": "label_smoothing"}, _UNUSED_NAME),
         "DistillationDISTLoss": Row("", _LOG_NAME),
         "DistillationDKDLoss": Row("", _LOG_NAME),
@@ -111,23 +129,29 @@ WORDS: dict[str, dict[str, Row]] = {
         "DistillationDistanceLoss": Row("", _LOG_NAME),
         "DistillationGTCELoss": Row("", {"epsilon": "label_smoothing"}, _UNUSED_NAME),
         "DistillationKLDivLoss": Row("", ignored=_UNUSED_NAME),
+        "DistillationMultiLabelLoss": Row("", ignored=_UNUSED_NAME),
+        "DistillationPairLoss": Row("", {**_LOG_NAME, "base_loss_name": "base_loss"}),
         "DistillationSKDLoss": Row("", _LOG_NAME),
-        "EmlLoss": Row("", ignored=_BY_LABEL),
+        "DistillationWSLLoss": Row("", _LOG_NAME),
+        "EmlLoss": Row("", ignored=_BY_LABEL, logged="emlloss"),
         "InterDomainShuffleLoss": Row("", _NORMALIZE),
         "IntraDomainScatterLoss": Row("", _NORMALIZE),
-        "LCDSHLoss": Row("", _QUANTIZATION, _UNUSED_CLASSES),
-        "MSMLoss": Row("", ignored=_BY_LABEL),
+        "LCDSHLoss": Row("", _QUANTIZATION, _UNUSED_CLASSES, logged="lcdshloss"),
+        "MSMLoss": Row("", ignored=_BY_LABEL, logged="msmloss"),
+        "NpairsLoss": Row(logged="npairsloss"),
         "RKdAngle": Row("RkdAngle"),
+        "SoftTargetCrossEntropy": Row(logged="SoftTargetCELoss"),
         "SupConLoss": Row("SupCon", _NORMALIZE),
-        "TriHardLoss": Row("", ignored=_BY_LABEL),
+        "TriHardLoss": Row("", ignored=_BY_LABEL, logged="trihardloss"),
         "TripletAngularMarginLoss": Row("", _NORMALIZE),
         "TripletAngularMarginLoss_XBM": Row(
             "TripletAngularMarginLossXBM", {**_NORMALIZE, "feat_dim": "embedding_size"}
         ),
-        "TripletLossForMetaBIN": Row("", _NORMALIZE),
+        "TripletLossForMetaBIN": Row("", _NORMALIZE, logged="TripletLoss"),
         "TripletLossV2": Row("", _NORMALIZE),
     },
     "metric": {
+        "DistillationTopkAcc": Row("DistillationTopKAccuracy", {"topk": "k"}),
         "Recallk": Row("RecallAtK", {"topk": "k"}),
         "mAP": Row("MeanAveragePrecision"),
         "mINP": Row("MeanInverseNegativePenalty"),
@@ -161,7 +185,11 @@ WORDS: dict[str, dict[str, Row]] = {
         "DistributedRandomIdentitySampler": Row(
             "RandomIdentitySampler", {"num_instances": "images_per_label"}, _UNSHUFFLED
         ),
-        "PKSampler": Row("", {"sample_per_id": "images_per_label"}, _UNSHUFFLED),
+        "PKSampler": Row(
+            "",
+            {"sample_per_id": "images_per_label"},
+            {**_UNSHUFFLED, "total_epochs": "batches are drawn, however many epochs there are"},
+        ),
         "NaiveIdentityBatchSampler": Row(
             "NaiveIdentitySampler", {"num_instances": "images_per_label"}, _UNSHUFFLED
         ),
@@ -174,8 +202,14 @@ WORDS: dict[str, dict[str, Row]] = {
     "transform": {
         "AutoAugment": Row("", {"fillcolor": "fill"}),
         "RandFlipImage": Row("RandomFlip"),
-        "RandomHorizontalFlip": Row("RandomFlip", _PROB),
-        "ResizeImage": Row("", {"resize_short": "short_side"}),
+        "RandomHorizontalFlip": Row("RandomFlip", _PROB, _KEYS),
+        "RandomResizedCrop": Row(ignored=_KEYS),
+        "Resize": Row(ignored=_KEYS),
+        "ResizeImage": Row("", {"resize_short": "short_side"}, any_case=_RESAMPLING),
+        "CenterCrop": Row(ignored=_KEYS),
+        "CropImageAtRatio": Row(any_case=_RESAMPLING),
+        "Normalize": Row(ignored=_KEYS),
+        "ToTensor": Row(ignored=_KEYS),
         "RandomErasing": Row(
             "",
             {
@@ -198,11 +232,14 @@ WORDS: dict[str, dict[str, Row]] = {
                 "aug_severity": "severity",
             },
         ),
-        "ColorJitter": Row("", _PROB),
+        "ColorJitter": Row("", _PROB, _KEYS),
         "CropWithPadding": Row(
             "",
             _PROB | {"padding_num": "fill"},
-            dict.fromkeys(("size", "interpolation"), "the window keeps its size and place"),
+            {
+                **dict.fromkeys(("size", "interpolation"), "the window keeps its size and place"),
+                **_KEYS,
+            },
         ),
         "Cutout": Row("", {"n_holes": "num_holes", "fill_value": "fill"}),
         "GridMask": Row("", _PROB | {"d1": "min_period", "d2": "max_period"}),
@@ -221,11 +258,11 @@ WORDS: dict[str, dict[str, Row]] = {
         ),
         "RandAugmentV3": Row("MobileViTRandAugment", {"fillcolor": "fill"}),
         "RandAugmentV4": Row("RandomPairAugment"),
-        "RandCropImage": Row("", {"use_log_aspect": "log_aspect"}),
+        "RandCropImage": Row("", {"use_log_aspect": "log_aspect"}, any_case=_RESAMPLING),
         "RandCropImageV2": Row("RandomCropImage"),
         "RandomGrayscale": Row("", {"p": "probability"}),
         "RandomInterpolationAugment": Row("RandomLowResolution", _PROB),
-        "RandomRotation": Row("", _PROB),
+        "RandomRotation": Row("", _PROB, _KEYS),
         "TimmAutoAugment": Row("", _PROB | {"config_str": "policy", "img_size": "image_size"}),
     },
     "mixture": {
@@ -236,7 +273,17 @@ WORDS: dict[str, dict[str, Row]] = {
         "OpSampler": Row("MixOneOf", _CLASSES, gathered="mixtures"),
     },
     "optimizer": {
-        "Momentum": Row("", {"use_nesterov": "nesterov"}),
+        "Adam": Row(
+            ignored={
+                **_FLOAT32,
+                **_PARAMETERS,
+                "lazy_mode": "gradients are never sparse, so every weight is moved",
+            }
+        ),
+        "AdamW": Row(ignored=_FLOAT32),
+        "Momentum": Row("", {"use_nesterov": "nesterov"}, _FLOAT32),
+        "RMSProp": Row(ignored=_FLOAT32),
+        "SGD": Row(ignored=_FLOAT32),
     },
     "schedule": {
         **{
@@ -253,7 +300,11 @@ WORDS: dict[str, dict[str, Row]] = {
             )
         },
         "ConstLR": Row("Constant", _LR, _VERBOSE),
-        "Cyclic": Row("", {**_LR, **_RANGE}, _VERBOSE),
+        "Cyclic": Row(
+            "",
+            {**_LR, **_RANGE},
+            {**_VERBOSE, **dict.fromkeys(("scale_fn", "scale_mode"), "mode says how it shrinks")},
+        ),
         "OneCycleLR": Row("OneCycle", {**_LR, **_RANGE}, _VERBOSE),
     },
 }
@@ -269,6 +320,7 @@ class Translation:
         their_words: Our argument to the word the file used.
         words: All words of theirs for this component.
         twice: Words that say again what another word in the file says.
+        logged: What their log calls it, if not by its name.
     """
 
     name: str
@@ -276,6 +328,7 @@ class Translation:
     their_words: dict[str, str]
     words: list[str]
     twice: list[str]
+    logged: str = ""
 
 
 def drop_ignored(kind: str, name: str, args: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -321,10 +374,12 @@ def translate_component(kind: str, name: str, args: Mapping[str, Any]) -> Transl
         if word in ours:
             twice.append(key)
             continue
+        if word in row.any_case and isinstance(value, str):
+            value = value.lower()
         ours[word] = row.values.get(word, {}).get(value, value) if row.values else value
         if word != key:
             their_words[word] = key
-    return Translation(row.name or name, ours, their_words, list(row.words), twice)
+    return Translation(row.name or name, ours, their_words, list(row.words), twice, row.logged)
 
 
 def their_names(kind: str) -> dict[str, list[str]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,10 +14,11 @@ from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metrics import RetrievalMetric, mean
-from lookalike.retrieval.rank_relevant import rank_relevant
+from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.reference_protocol import reference_evaluation
+from lookalike.retrieval.rows import Table
 from lookalike.types import EmbeddingTable
 
 
@@ -63,6 +65,7 @@ def evaluate_retrieval(
     re_ranking: bool = False,
     protocol: Literal["exact", "reference"] = "exact",
     block_size: int = 64,
+    memory: int = MEMORY,
 ) -> RetrievalResult:
     """Score every query against the gallery.
 
@@ -78,17 +81,17 @@ def evaluate_retrieval(
         protocol: ``reference`` computes as PaddleClas does (see ``reference_protocol``), without
             intervals; only the camera rule excludes there.
         block_size: Queries in a block, for the reference protocol alone.
+        memory: Bytes to use beside the tables; the result does not depend on it.
 
     Raises:
         DataError: If the tables do not fit each other or no query can be answered.
     """
     _check_tables(query, gallery)
     use_cameras = query.cameras is not None
-    check_finite(query, "query")
-    check_finite(gallery, "gallery")
-    queries = comparable(query.embeddings, normalize, binarize)
-    items = comparable(gallery.embeddings, normalize, binarize)
-    similarity = ReRanking(queries, items).similarity if re_ranking else None
+    prepare = partial(comparable, normalize=normalize, binarize=binarize)
+    queries = Table(query.embeddings, "query", names=query.ids, prepare=prepare)
+    items = Table(gallery.embeddings, "gallery", names=gallery.ids, prepare=prepare)
+    similarity = ReRanking(queries.all(), items.all()).similarity if re_ranking else None
     gallery_cameras = gallery.cameras if use_cameras else None
     exact = protocol == "exact"
     intervals: dict[str, tuple[float, float]] = {}
@@ -104,13 +107,14 @@ def evaluate_retrieval(
             query_ids=ids[0],
             gallery_ids=ids[1],
             similarity=similarity,
+            memory=memory,
         )
         values, intervals = _scores(metrics, ranks, query.labels)
         num_answerable = int((ranks.counts > 0).sum())
     else:
         values, num_answerable = reference_evaluation(
             metrics,
-            similarity or (lambda rows: queries[rows] @ items.T),
+            similarity or _products(queries.all(), items.all()),
             query.labels,
             gallery.labels,
             query_cameras=query.cameras,
@@ -128,22 +132,8 @@ def evaluate_retrieval(
     )
 
 
-def check_finite(table: EmbeddingTable, what: str) -> None:
-    """Refuse a table that cannot be ranked.
-
-    Raises:
-        DataError: If it is empty or an embedding is not finite; names the image.
-    """
-    embeddings = table.embeddings
-    if embeddings.ndim != 2 or len(embeddings) == 0:
-        raise DataError(f"the {what} needs embeddings [N, D], got {list(embeddings.shape)}.")
-    finite = torch.isfinite(embeddings).all(dim=1)
-    if not finite.all():
-        row = int((~finite).nonzero()[0])
-        raise DataError(
-            f"the embedding of {what} row {row} ({table.ids[row]}) is not finite "
-            f"({int((~finite).sum())} such rows); metrics of such a table would mean nothing."
-        )
+def _products(queries: Tensor, items: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda rows: queries[rows] @ items.T
 
 
 def _check_tables(query: EmbeddingTable, gallery: EmbeddingTable) -> None:

@@ -71,6 +71,10 @@ class Table:
     def device(self) -> torch.device:
         return self.table.device if isinstance(self.table, Tensor) else torch.device("cpu")
 
+    def all(self) -> Tensor:
+        """Return the whole table, ``[N, D]``."""
+        return self.take(torch.arange(self.shape[0]))
+
     def take(self, rows: Tensor) -> Tensor:
         """Return some rows ``[R, D]``."""
         if isinstance(self.table, Tensor):

@@ -29,7 +29,8 @@ class PKSampler(IdentitySampler):
             ``id_avg_prob`` draws all labels alike.
         id_list: Ranges ``[first, last, first, last, ...]`` of labels, counted in the order in
             which they first appear in the list.
-        ratio: One factor on the chance of the labels of each range.
+        ratio: One factor on the chance of the labels of each range; where ranges overlap, the
+            first one's.
         seed: Start of the random stream. The same (seed, epoch) gives the same batches.
 
     Raises:
@@ -66,10 +67,12 @@ class PKSampler(IdentitySampler):
                 f"id_list must give a first and a last label for each positive ratio, got "
                 f"{id_list} and {ratio}."
             )
+        free = np.ones(len(self.groups), dtype=bool)
         for number, factor in enumerate(ratio):
             first, last = id_list[2 * number : 2 * number + 2]
             inside = (self.groups.first_seen >= first) & (self.groups.first_seen <= last)
-            self.weights[inside] *= factor
+            self.weights[inside & free] *= factor
+            free &= ~inside
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""

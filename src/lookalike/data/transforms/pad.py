@@ -14,10 +14,11 @@ from lookalike.data.transforms.image_kinds import size_of, width_height
 
 
 class Pad:
-    """Add a border of one colour on all four sides.
+    """Add a border of one colour.
 
     Args:
-        padding: Width of the border.
+        padding: Width of the border; or that of the left and right, top and bottom borders; or
+            left, top, right and bottom.
         fill: Its colour, one number or one per channel.
 
     Example:
@@ -25,19 +26,20 @@ class Pad:
         (17, 13)
     """
 
-    def __init__(self, padding: int, fill: int | Sequence[int] = 0) -> None:
-        if padding < 0:
-            raise ValueError(f"padding must not be negative, got {padding}.")
-        self.padding, self.fill = padding, fill
+    def __init__(self, padding: int | Sequence[int], fill: int | Sequence[int] = 0) -> None:
+        widths = [padding] if isinstance(padding, int) else list(padding)
+        if len(widths) not in (1, 2, 4) or min(widths) < 0:
+            raise ValueError(f"padding must be 1, 2 or 4 numbers from 0 on, got {padding}.")
+        self.padding, self.fill = widths * (4 // len(widths)), fill
 
     def __call__(self, image: Any) -> Any:
         pixels: NDArray[Any] = np.asarray(image)
         width, height = size_of(pixels)
-        edge = self.padding
-        shape = (height + 2 * edge, width + 2 * edge, *pixels.shape[2:])
+        left, top, right, bottom = self.padding
+        shape = (top + height + bottom, left + width + right, *pixels.shape[2:])
         canvas = np.empty(shape, dtype=pixels.dtype)
         canvas[:] = self.fill
-        canvas[edge : edge + height, edge : edge + width] = pixels
+        canvas[top : top + height, left : left + width] = pixels
         return Image.fromarray(canvas) if isinstance(image, Image.Image) else canvas
 
 

@@ -66,12 +66,14 @@ class RandCropImage:
 
     def window(self, width: int, height: int) -> Window:
         """Draw left, top, width and height of a window."""
-        aspect = self._aspect()
-        bound = min(width / height / aspect, height / width * aspect)
+        # rounded in the reference's order: at the bound a pixel depends on it
+        wide = math.sqrt(self._aspect())
+        tall = 1.0 / wide
+        bound = min((width / height) / wide**2, (height / width) / tall**2)
         share = random.uniform(min(self.scale[0], bound), min(self.scale[1], bound))
-        area = share * width * height
-        w = min(width, max(1, int(math.sqrt(area * aspect))))
-        h = min(height, max(1, int(math.sqrt(area / aspect))))
+        edge = math.sqrt(width * height * share)
+        w = min(width, max(1, int(edge * wide)))
+        h = min(height, max(1, int(edge * tall)))
         return random.randint(0, width - w), random.randint(0, height - h), w, h
 
     def _aspect(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from lookalike.data.decode import MAX_PIXELS
 from lookalike.data.transforms.cv2_resize import CV2Interpolation, resize_like_cv2
@@ -39,7 +40,7 @@ class ResizeImage:
 
     Args:
         size: Edge of a square, or ``[width, height]``.
-        short_side: Length of the short side; the aspect is kept. Give this or ``size``.
+        short_side: Length of the short side; the aspect is kept. Goes before ``size``, unless 0.
         interpolation: ``bilinear`` by default; ``nearest``, ``bicubic`` and ``lanczos`` of either
             backend, ``area`` of cv2, ``box`` and ``hamming`` of pil; ``random`` draws bilinear or
             bicubic for each image.
@@ -47,8 +48,8 @@ class ResizeImage:
         return_numpy: False makes ``backend: pil`` return a PIL image.
 
     Raises:
-        ValueError: If neither or both of ``size`` and ``short_side`` are given, or the backend
-            lacks the interpolation.
+        ValueError: If neither ``size`` nor ``short_side`` is given, or the backend lacks the
+            interpolation.
 
     Example:
         >>> ResizeImage(size=[4, 2])(np.zeros((9, 9, 3), dtype=np.uint8)).shape
@@ -63,9 +64,11 @@ class ResizeImage:
         backend: Backend = "cv2",
         return_numpy: bool = True,
     ) -> None:
-        if (size is None) == (short_side is None):
-            raise ValueError("give either size or short_side (resize_short).")
-        self.size = None if size is None else width_height(size)
+        if size is None and not short_side:
+            raise ValueError("give size or short_side (resize_short).")
+        if short_side is not None and short_side < 0:
+            raise ValueError(f"short_side must not be negative, got {short_side}.")
+        self.size = None if size is None or short_side else width_height(size)
         self.short_side = short_side
         self.interpolation, self.backend = known_rule(interpolation, backend), backend
         self.return_numpy = return_numpy
@@ -78,11 +81,17 @@ class ResizeImage:
 
 
 class Resize:
-    """Resize with Pillow's filters, anti-aliased; the argument follows torchvision.
+    """Resize an array as OpenCV does, and a PIL image with Pillow's filters, anti-aliased.
+
+    So the decoder decides: behind ``DecodeImage: {to_np: False, backend: pil}`` come PIL images.
 
     Args:
         size: Length of the short side with the aspect kept, or ``[height, width]``.
-        interpolation: Pillow's filter.
+        interpolation: ``nearest``, ``bilinear``, ``bicubic`` and ``lanczos`` of either, ``area``
+            of OpenCV, ``box`` and ``hamming`` of Pillow.
+
+    Raises:
+        ValueError: When it meets an image whose rules do not have the interpolation.
 
     Example:
         >>> Resize(4)(Image.new("RGB", (20, 10))).size
@@ -90,13 +99,15 @@ class Resize:
     """
 
     def __init__(
-        self, size: int | Sequence[int], interpolation: PILInterpolation = "bilinear"
+        self,
+        size: int | Sequence[int],
+        interpolation: CV2Interpolation | PILInterpolation = "bilinear",
     ) -> None:
         single = isinstance(size, int) or len(size) == 1
         pair = width_height(size if isinstance(size, int) or not single else size[0])
         self.short_side = pair[0] if single else None
         self.size = (pair[1], pair[0])
-        self.rule = PIL_RULES[interpolation]
+        self.interpolation = interpolation
 
     def __call__(self, image: Any) -> Any:
         size = self.size
@@ -104,7 +115,10 @@ class Resize:
             width, height = size_of(image)
             short = min(width, height)
             size = (self.short_side * width // short, self.short_side * height // short)
-        return through_pil(image, lambda picture: picture.resize(size, self.rule), "Resize")
+        if isinstance(image, Tensor):
+            raise ValueError("Resize needs an array or a PIL image; put it before ToTensor.")
+        backend = "pil" if isinstance(image, Image.Image) else "cv2"
+        return resize(image, size, known_rule(self.interpolation, backend), backend)
 
 
 def known_rule(interpolation: str | None, backend: str) -> str:

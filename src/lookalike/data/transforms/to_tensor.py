@@ -1,42 +1,71 @@
-"""The step from images to tensors, and normalisation on tensors."""
+"""The step from images to tensors, and normalisation on tensors and arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+
+Layout = Literal["CHW", "HWC"]
 
 
 class ToTensor:
     """Turn ``[H, W, 3]`` uint8 (array or PIL) into ``[3, H, W]`` float32 in 0 to 1.
+
+    Args:
+        data_format: ``HWC`` leaves the channel last.
 
     Example:
         >>> ToTensor()(np.full((2, 2, 3), 255, dtype=np.uint8)).max()
         tensor(1.)
     """
 
+    def __init__(self, data_format: Layout = "CHW") -> None:
+        self.data_format = data_format
+
     def __call__(self, image: Any) -> Tensor:
         array = np.array(image)
         if array.ndim == 2:
             array = array[:, :, None]
-        tensor = torch.from_numpy(array).permute(2, 0, 1).contiguous()
+        tensor = torch.from_numpy(array)
+        if self.data_format == "CHW":
+            tensor = tensor.permute(2, 0, 1).contiguous()
         return tensor.float().div(255.0) if array.dtype == np.uint8 else tensor.float()
 
 
 class Normalize:
-    """Compute ``(x - mean) / std`` on a ``[3, H, W]`` tensor.
+    """Compute ``(x - mean) / std`` on a tensor, an array or a PIL image.
 
     Args:
-        mean: Per channel.
-        std: Per channel.
+        mean: Per channel, or one for all.
+        std: Per channel, or one for all.
+        data_format: Where the channel is: first (``CHW``) or last (``HWC``).
+        to_rgb: Reverse an array's last axis first, which makes RGB of BGR where that is the
+            channel; tensors stay.
+
+    Example:
+        >>> Normalize(0.5, 0.5)(torch.ones(3, 1, 1)).flatten().tolist()
+        [1.0, 1.0, 1.0]
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.mean = torch.tensor(list(mean)).view(-1, 1, 1)
-        self.std = torch.tensor(list(std)).view(-1, 1, 1)
+    def __init__(
+        self,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        data_format: Layout = "CHW",
+        to_rgb: bool = False,
+    ) -> None:
+        shape = (-1, 1, 1) if data_format == "CHW" else (1, 1, -1)
+        self.mean = np.asarray(mean, dtype=np.float32).reshape(shape)
+        self.std = np.asarray(std, dtype=np.float32).reshape(shape)
+        self.to_rgb = to_rgb
 
-    def __call__(self, image: Tensor) -> Tensor:
-        return (image - self.mean) / self.std
+    def __call__(self, image: Any) -> Any:
+        if isinstance(image, Tensor):
+            return (image - torch.from_numpy(self.mean)) / torch.from_numpy(self.std)
+        array = np.asarray(image, dtype=np.float32 if isinstance(image, Image.Image) else None)
+        return ((array[..., ::-1] if self.to_rgb else array) - self.mean) / self.std

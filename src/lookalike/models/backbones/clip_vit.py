@@ -22,6 +22,7 @@ class ClipTower(VisionTransformer):
         return_embed: Return projected tokens instead of logits.
         return_mean_embed: Return their mean.
         drop_class_token: Do not project the class token.
+        quick_gelu: Activate with the approximation of GELU that CLIP was trained with.
         **sizes: Passed on to timm's class.
     """
 
@@ -32,13 +33,14 @@ class ClipTower(VisionTransformer):
         return_embed: bool,
         return_mean_embed: bool,
         drop_class_token: bool,
+        quick_gelu: bool,
         **sizes: Any,
     ) -> None:
         super().__init__(
             num_classes=num_classes,
             pre_norm=True,
             norm_layer=partial(LayerNorm, eps=1e-5),
-            act_layer="quick_gelu",
+            act_layer="quick_gelu" if quick_gelu else "gelu",
             dynamic_img_size=True,
             **sizes,
         )
@@ -67,7 +69,11 @@ def _truncated(layer: nn.Linear) -> None:
 
 
 def clip_vit_base_patch16(
-    num_classes: int = 1000, *, return_embed: bool = False, return_mean_embed: bool = False
+    num_classes: int = 1000,
+    *,
+    return_embed: bool = False,
+    return_mean_embed: bool = False,
+    quick_gelu: bool = False,
 ) -> ClipTower:
     """Build CLIP's ViT-B/16.
 
@@ -78,11 +84,14 @@ def clip_vit_base_patch16(
         num_classes: Width of the classifier, which reads the class token.
         return_embed: Return the patch tokens, projected to 512, instead of logits.
         return_mean_embed: Return the mean of these, ``[B, 512]``.
+        quick_gelu: Activate with ``x sigmoid(1.702 x)``, as OpenAI's weights need it; the
+            reference computes GELU exactly.
     """
     return ClipTower(
         num_classes,
         return_embed=return_embed,
         return_mean_embed=return_mean_embed,
+        quick_gelu=quick_gelu,
         drop_class_token=True,
         patch_size=16,
         embed_dim=768,
@@ -92,7 +101,11 @@ def clip_vit_base_patch16(
 
 
 def clip_vit_large_patch14(
-    num_classes: int = 1000, *, return_embed: bool = False, return_mean_embed: bool = False
+    num_classes: int = 1000,
+    *,
+    return_embed: bool = False,
+    return_mean_embed: bool = False,
+    quick_gelu: bool = False,
 ) -> ClipTower:
     """Build CLIP's ViT-L/14.
 
@@ -103,11 +116,14 @@ def clip_vit_large_patch14(
         num_classes: Width of the classifier, which reads the class token.
         return_embed: Return all tokens, the class token too, projected to 512, instead of logits.
         return_mean_embed: Return the mean of these, ``[B, 512]``.
+        quick_gelu: Activate with ``x sigmoid(1.702 x)``, as OpenAI's weights need it; the
+            reference computes GELU exactly.
     """
     return ClipTower(
         num_classes,
         return_embed=return_embed,
         return_mean_embed=return_mean_embed,
+        quick_gelu=quick_gelu,
         drop_class_token=False,
         patch_size=14,
         embed_dim=1024,

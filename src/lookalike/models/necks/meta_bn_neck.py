@@ -7,7 +7,7 @@ from typing import Literal
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lookalike.models.reference_batch_norm import reference_batch_norm
+from lookalike.models.necks.bn_neck import feature_norm
 
 Mode = Literal["general", "hold", "eval"]
 
@@ -25,17 +25,25 @@ class MetaBNNeck(nn.Module):
     Args:
         num_features: D, width of the features.
         use_global_stats: Ignored by the reference as well: ``mode`` decides.
+        weight: Multiply each feature by a learned scale.
+        bias: Add a learned offset.
 
     Shape:
         - features: ``[B, D]`` or ``[B, D, 1, 1]``.
         - output: ``[B, D]``.
     """
 
-    def __init__(self, num_features: int, *, use_global_stats: bool | None = None) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        use_global_stats: bool | None = None,
+        weight: bool = True,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.in_features = self.out_features = num_features
-        self.feat_bn = nn.BatchNorm1d(num_features)
-        reference_batch_norm(self)
+        self.feat_bn = feature_norm(num_features, weight=weight, bias=bias)
         self.mode: Mode = "general"
 
     def forward(self, features: Tensor) -> Tensor:
