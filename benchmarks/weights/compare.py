@@ -145,7 +145,8 @@ def table(folder: Path) -> tuple[list[str], int]:
         "|---|---|---:|---:|---:|---:|---|",
     ]
     failed = 0
-    for name, entry in index["components"].items():
+    recorded = index["components"]
+    for name, entry in [(name, recorded[name]) for name in COMPONENTS if name in recorded]:
         try:
             found = measure(folder, name)
             cells = [_cell(found.get(part)) for part in ("eval", "train", "statistics")]

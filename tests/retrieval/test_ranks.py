@@ -15,6 +15,7 @@ from lookalike.retrieval import (
     MeanInverseNegativePenalty,
     PrecisionAtK,
     RecallAtK,
+    counting,
     evaluate_retrieval,
     nearest_neighbours,
     rank_relevant,
@@ -67,8 +68,15 @@ def make(problem):
 
 
 @settings(max_examples=300, deadline=None)
-@given(problem=problems, block=st.sampled_from([1, 7, 50, 10_000]))
-def test_ranks_are_those_of_a_brute_force_sort(problem, block):
+@given(problem=problems, block=st.sampled_from([1, 7, 50, 10_000]), compiled=st.booleans())
+def test_ranks_are_those_of_a_brute_force_sort(problem, block, compiled):
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(counting, "_kernel", lambda: None)
+        ranks_against_a_sort(problem, block)
+
+
+def ranks_against_a_sort(problem, block):
     query, gallery, numbers = make(problem)
     tensors = {name: torch.from_numpy(value) for name, value in numbers.items()}
     used = {key: tensors[key] for key in ("query_labels", "gallery_labels")}

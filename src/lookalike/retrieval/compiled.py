@@ -6,23 +6,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 FEW = 24
 """Up to so many thresholds each is compared with all items; among more, items are searched."""
 _BUCKETS = 512
 
 
-def set_threads(number: int) -> None:
-    """Use so many threads, and not more than there are."""
-    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-    numba.set_num_threads(max(1, min(number, most)))
-
-
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def count_rows(
+    start_row: int,
+    stop_row: int,
     width: int,
     tile: Any,
     values: Any,
@@ -33,8 +28,8 @@ def count_rows(
     reached: Any,
     equal: Any,
 ) -> None:
-    """Add the items of a tile to the counts; arguments as for ``counting.count_tile``."""
-    for row in prange(len(sizes)):
+    """Add the items of a tile to the counts of some rows; see ``counting.count_tile``."""
+    for row in range(start_row, stop_row):
         size = sizes[row]
         if size == 0:
             continue

@@ -10,7 +10,11 @@ it is installed, and plain tensor operations, which also run on a GPU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -73,7 +77,7 @@ def count_tile(
     if tile.device.type == "cpu" and _kernel() is not None:
         about = (thresholds.values, thresholds.sizes, *own, skipped)
         counts = (thresholds.reached, thresholds.equal)
-        _kernel()(width, *(tensor.numpy() for tensor in (tile, *about, *counts)))
+        _count_compiled(width, [tensor.numpy() for tensor in (tile, *about, *counts)])
     else:
         rows = len(thresholds.sizes)
         _count_plainly(tile[:rows, :width], thresholds, own, skipped)
@@ -101,17 +105,31 @@ def _count_plainly(
         thresholds.equal[at, first:last] += 1
 
 
-_compiled: list[Any] = []
+def _count_compiled(width: int, arrays: Sequence[Any]) -> None:
+    """Count with the compiled function, a share of the rows in each thread.
+
+    The threads are Python's: numba's own would change how many PyTorch uses.
+    """
+    kernel, rows, threads = _kernel(), len(arrays[2]), torch.get_num_threads()
+    edges = [rows * number // threads for number in range(threads + 1)]
+    shares = [(a, b) for a, b in pairwise(edges) if b > a]
+    if len(shares) == 1:
+        kernel(*shares[0], width, *arrays)
+        return
+    for done in [_pool().submit(kernel, a, b, width, *arrays) for a, b in shares]:
+        done.result()
 
 
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="counting")
+
+
+@cache
 def _kernel() -> Any:
     """Return the compiled function, or None where numba is missing."""
-    if not _compiled:
-        try:
-            from lookalike.retrieval import compiled
-        except ImportError:
-            _compiled.append(None)
-        else:
-            compiled.set_threads(torch.get_num_threads())
-            _compiled.append(compiled.count_rows)
-    return _compiled[0]
+    try:
+        from lookalike.retrieval.compiled import count_rows
+    except ImportError:
+        return None
+    return count_rows

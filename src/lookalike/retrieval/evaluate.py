@@ -13,7 +13,7 @@ from torch import Tensor
 from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
-from lookalike.retrieval.metrics import RetrievalMetric, mean
+from lookalike.retrieval.metric import RetrievalMetric, mean
 from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.re_ranking import ReRanking

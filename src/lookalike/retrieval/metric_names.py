@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from lookalike.errors import ConfigError, nearest
+from lookalike.retrieval.metric import RetrievalMetric
 from lookalike.retrieval.metrics import (
     CMC,
     MeanAveragePrecision,
@@ -13,7 +14,6 @@ from lookalike.retrieval.metrics import (
     MeanReciprocalRank,
     PrecisionAtK,
     RecallAtK,
-    RetrievalMetric,
 )
 from lookalike.retrieval.ranks import Ties
 

@@ -8,58 +8,23 @@ beyond the gallery.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from lookalike.errors import DataError
 from lookalike.retrieval.expected import expected_first, expected_last, expected_precisions
-from lookalike.retrieval.ranks import RelevantRanks, Ties, ranks_from_similarity
+from lookalike.retrieval.metric import (
+    OfRanks,
+    cut_offs,
+    last_rank,
+    nan_for_zero,
+    per_query_sums,
+    unanswered,
+)
+from lookalike.retrieval.ranks import RelevantRanks, Ties
 
 
-class RetrievalMetric(Protocol):
-    """What evaluation needs of a metric."""
-
-    def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        """Return ``[Q]`` float64 by name; NaN where a query has no relevant item."""
-        ...
-
-
-class _OfRanks:
-    """What the metrics share: how ties are settled, and a call on a ready similarity matrix."""
-
-    def __init__(self, ties: Ties = "pessimistic", *, descending: bool = True) -> None:
-        self.ties, self.descending = ties, descending
-
-    def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        raise AssertionError("every metric defines per_query")
-
-    def __call__(
-        self,
-        similarity: Tensor,
-        query_labels: Tensor,
-        gallery_labels: Tensor,
-        keep: Tensor | None = None,
-    ) -> dict[str, float]:
-        """Score a similarity matrix ``[Q, G]``; ``keep`` ``[Q, G]`` is False for excluded pairs.
-
-        With ``descending=False`` the matrix holds distances.
-        """
-        scores = similarity if self.descending else -similarity
-        ranks = ranks_from_similarity(scores, query_labels, gallery_labels, keep)
-        return {name: mean(values) for name, values in self.per_query(ranks).items()}
-
-    def _expects(self, ranks: RelevantRanks) -> bool:
-        """Tell whether the mean over the orders of tied items has to be taken."""
-        return self.ties == "expected" and ranks.has_ties
-
-    def _ranks(self, ranks: RelevantRanks) -> Tensor:
-        """Return ``[T]`` float64, the ranks under a rule that gives each item one."""
-        return (ranks.best_ranks if self.ties == "optimistic" else ranks.ranks).double()
-
-
-class RecallAtK(_OfRanks):
+class RecallAtK(OfRanks):
     """Share of queries with a relevant item among their first k results.
 
     This is the Recall@K of metric learning, the same number as CMC rank-k in re-identification.
@@ -91,11 +56,11 @@ class RecallAtK(_OfRanks):
         self.ks = cut_offs(k)
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        if self._expects(ranks):
+        if self.expects(ranks):
             return {f"recall{k}": expected_first(ranks, k) for k in self.ks}
-        first = _nan(ranks)
+        first = unanswered(ranks)
         answerable = ranks.counts > 0
-        first[answerable] = self._ranks(ranks)[ranks.starts[answerable]]
+        first[answerable] = self.settled(ranks)[ranks.starts[answerable]]
         return {
             f"recall{k}": torch.where(first.isnan(), first, (first <= k).double()) for k in self.ks
         }
@@ -125,7 +90,7 @@ class CMC(RecallAtK):
         return {f"cmc{k}": found[f"recall{k}"] for k in self.ks}
 
 
-class MeanAveragePrecision(_OfRanks):
+class MeanAveragePrecision(OfRanks):
     """Mean over the queries of the average precision at the ranks of their relevant items.
 
     The average precision of a query with m relevant items at ranks r_1 < ... < r_m of the whole
@@ -167,15 +132,15 @@ class MeanAveragePrecision(_OfRanks):
         return "mAP" if self.k is None else f"mAP@{self.k}"
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        most, divisor = _cut(self.k, ranks)
-        if self._expects(ranks):
+        most, divisor = last_rank(self.k, ranks)
+        if self.expects(ranks):
             return {self.name: expected_precisions(ranks, most) / divisor}
-        at = self._ranks(ranks)
+        at = self.settled(ranks)
         precision = torch.where(at <= most[ranks.query], ranks.place.double() / at, 0.0)
-        return {self.name: _sums(precision, ranks) / divisor}
+        return {self.name: per_query_sums(precision, ranks) / divisor}
 
 
-class MeanInverseNegativePenalty(_OfRanks):
+class MeanInverseNegativePenalty(OfRanks):
     """Mean over the queries of m / r_m: how far down the last of m relevant items stands.
 
     Source: Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook",
@@ -192,16 +157,16 @@ class MeanInverseNegativePenalty(_OfRanks):
     """
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        if self._expects(ranks):
+        if self.expects(ranks):
             return {"mINP": expected_last(ranks)}
-        values = _nan(ranks)
+        values = unanswered(ranks)
         answerable = ranks.counts > 0
         last = (ranks.starts + ranks.counts - 1)[answerable]
-        values[answerable] = ranks.counts[answerable].double() / self._ranks(ranks)[last]
+        values[answerable] = ranks.counts[answerable].double() / self.settled(ranks)[last]
         return {"mINP": values}
 
 
-class PrecisionAtK(_OfRanks):
+class PrecisionAtK(OfRanks):
     """Mean over all queries of the relevant share of their first k results.
 
     The denominator is k, also where fewer than k items are relevant; a query without a relevant
@@ -244,14 +209,14 @@ class PrecisionAtK(_OfRanks):
 
     def _hits(self, ranks: RelevantRanks, most: Tensor) -> Tensor:
         """Return ``[Q]``: relevant items among the first ``most`` ``[Q]``."""
-        if not self._expects(ranks):
-            return _sums((self._ranks(ranks) <= most[ranks.query]).double(), ranks)
+        if not self.expects(ranks):
+            return per_query_sums((self.settled(ranks) <= most[ranks.query]).double(), ranks)
         # of a group of tied items each is as likely in as any other
         room = (most[ranks.query] - ranks.above - ranks.before).double()
-        return _sums((room / ranks.group).clamp(0.0, 1.0), ranks)
+        return per_query_sums((room / ranks.group).clamp(0.0, 1.0), ranks)
 
 
-class MeanReciprocalRank(_OfRanks):
+class MeanReciprocalRank(OfRanks):
     """Mean over the queries of 1 / rank of the first relevant item.
 
     Source: Voorhees, "The TREC-8 Question Answering Track Report", 1999.
@@ -267,61 +232,9 @@ class MeanReciprocalRank(_OfRanks):
     """
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
-        if self._expects(ranks):
+        if self.expects(ranks):
             return {"MRR": expected_first(ranks, None)}
-        values = _nan(ranks)
+        values = unanswered(ranks)
         answerable = ranks.counts > 0
-        values[answerable] = 1.0 / self._ranks(ranks)[ranks.starts[answerable]]
+        values[answerable] = 1.0 / self.settled(ranks)[ranks.starts[answerable]]
         return {"MRR": values}
-
-
-def mean(values: Tensor) -> float:
-    """Average over the queries that have a value.
-
-    Raises:
-        DataError: If none has one.
-    """
-    answerable = values[~values.isnan()]
-    if len(answerable) == 0:
-        raise DataError(
-            f"none of the {len(values)} queries has a gallery item with its label; check that the "
-            "query and gallery lists use the same labels."
-        )
-    return float(answerable.mean())
-
-
-def cut_offs(k: Any) -> list[int]:
-    """Read one cut-off rank or several.
-
-    Raises:
-        ValueError: If one is not positive.
-    """
-    ks = [k] if isinstance(k, int) else list(k)
-    if not ks or min(ks) < 1:
-        raise ValueError(f"k must be one or more positive numbers, got {k!r}.")
-    return ks
-
-
-def nan_for_zero(counts: Tensor) -> Tensor:
-    """Return counts as float64, NaN where there is nothing."""
-    return torch.where(counts > 0, counts.double(), torch.nan)
-
-
-def _cut(k: int | str | None, ranks: RelevantRanks) -> tuple[Tensor, Tensor]:
-    """Return the last rank that counts and the divisor, ``[Q]`` float64 each."""
-    relevant = nan_for_zero(ranks.counts)
-    if k is None:
-        return torch.full_like(relevant, torch.inf), relevant
-    if isinstance(k, str):
-        return ranks.counts.double(), relevant
-    return torch.full_like(relevant, float(k)), relevant.clamp(max=float(k))
-
-
-def _sums(values: Tensor, ranks: RelevantRanks) -> Tensor:
-    """Add up ``[T]`` values query by query, ``[Q]``."""
-    total = torch.zeros(len(ranks.counts), dtype=torch.float64)
-    return total.index_add_(0, ranks.query, values)
-
-
-def _nan(ranks: RelevantRanks) -> Tensor:
-    return torch.full((len(ranks.counts),), torch.nan, dtype=torch.float64)

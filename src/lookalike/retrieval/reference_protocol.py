@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lookalike.retrieval.metrics import RetrievalMetric
+from lookalike.retrieval.metric import RetrievalMetric
 from lookalike.retrieval.ranks import RelevantRanks, rank_among
 
 
