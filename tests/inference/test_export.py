@@ -137,3 +137,13 @@ def test_images_of_another_size_than_image_shape_decide(tiny):
     assert card["input"]["shape"] == ["batch", 3, 32, 32]
     run = run_program(tiny / "inference" / PROGRAM)
     assert len(run(torch.rand(2, 3, 32, 32))) == 2
+
+
+def test_zero_embeddings_are_equal_and_infinite_ones_are_told():
+    labels, zeros = torch.tensor([0, 0, 1, 1]), torch.zeros(4, 8)
+    parity = assembly_export._compare("model.pt2", lambda images: images, zeros, zeros, labels)
+    assert parity.drift == 0.0
+    wild = zeros.clone()
+    wild[1, 2] = torch.inf
+    with pytest.raises(ExportError, match="training has diverged"):
+        assembly_export._compare("model.pt2", lambda images: images, wild, wild, labels)

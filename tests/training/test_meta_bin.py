@@ -54,7 +54,7 @@ Optimizer:
   - Momentum:
       scope: ".*(conv|batch_norm|instance_norm|feat_bn|fc)"
       momentum: 0.9
-      lr: {{name: Cosine, learning_rate: 0.01}}
+      lr: {{name: Cosine, learning_rate: 0.01, epochs: 348, step_each_epoch: 50}}
       regularizer: {{name: L2, coeff: 0.0005}}
   - SGD: {{scope: "backbone.*gate", lr: {{name: Constant, learning_rate: 20.0}}}}
   - SGD:
@@ -65,6 +65,8 @@ Optimizer:
         max_learning_rate: 0.1
         step_size_up: 2
         step_size_down: 2
+        epochs: 348
+        step_each_epoch: 50
 DataLoader:
   Train: &train
     dataset: &market
@@ -119,6 +121,17 @@ def test_scopes_part_the_gates_from_all_other_weights(folder):
     assert len(gates) == 53
     assert weights | gates == {id(p) for p in model.parameters()}
     assert not weights & gates
+
+
+def test_what_the_reference_sets_itself_is_noted_and_decides_nothing(folder):
+    text = (folder / "run.yaml").read_text()
+    assert "use_shared_memory" not in text
+    text = text.replace("num_workers: 0", "num_workers: 0, use_shared_memory: True")
+    (folder / "run.yaml").write_text(text)
+    run = load_run(folder / "run.yaml")
+    for word in ("epochs", "step_each_epoch", "use_shared_memory"):
+        assert any(note.startswith(f"'{word}'") for note in run.notes), word
+    assert trainer_of(folder).epochs == 2
 
 
 def test_a_run_moves_the_gates_and_resumes_bit_for_bit(folder):

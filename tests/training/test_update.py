@@ -174,3 +174,15 @@ def test_a_score_that_is_no_number_is_never_the_best():
     assert not best.improves(float("nan"), 3)
     assert not best.improves(0.4, 4)
     assert (best.score, best.epoch) == (0.5, 2)
+
+
+def test_a_term_that_some_steps_lack_is_averaged_over_the_others():
+    from lookalike.training.averages import Averages
+
+    means = Averages()
+    means.add({"loss": torch.tensor(1.0)}, 4)
+    means.add({"loss": torch.tensor(3.0), "MetaTest_loss": torch.tensor(6.0)}, 4)
+    assert means.read() == {"loss": 2.0, "MetaTest_loss": 6.0}
+    again = Averages()
+    again.load_state_dict(means.state_dict())
+    assert again.read() == means.read()

@@ -147,6 +147,13 @@ def settings_without_effect(run: Run) -> list[str]:
         )
     if "AMP" in config.model_fields_set and "use_amp" not in config.AMP.model_fields_set:
         notes.append("AMP is on, because the section is there; AMP.use_amp: False switches it off.")
+    for spec in config.Optimizer:
+        rise = spec.lr.get("warmup_epoch", 0) if isinstance(spec.lr, dict) else 0
+        if isinstance(rise, int | float) and rise > config.Global.epochs:
+            notes.append(
+                f"the warm-up of {rise:g} epochs is longer than the run ({config.Global.epochs}); "
+                "it takes the whole run."
+            )
     if config.Metric.Train and mixes(run):
         notes.append("Metric.Train decides nothing: mixed images have no single right class.")
     if config.AMP.use_amp and config.AMP.level == "O2":

@@ -55,10 +55,11 @@ def check_report(job: Job) -> CheckReport:
             "epochs": trainer.epochs,
             "batches per epoch": trainer.iterations_per_epoch,
             "optimizer steps": trainer.epochs * steps,
-            "learning rate, first and last step": [
-                (opt.learning_rate(0), opt.learning_rate(trainer.epochs * steps - 1))
+            "learning rate, first and last step": "; ".join(
+                f"{opt.learning_rate(0):.3g} and "
+                f"{opt.learning_rate(trainer.epochs * steps - 1):.3g}"
                 for opt in trainer.update.optimizers
-            ],
+            ),
             "losses": trainer.update.loss_names,
         }
         facts["memory"] = _memory(job)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.errors import DataError
 from lookalike.training import RunLog
 
 
@@ -21,7 +22,13 @@ def run_export(
 ) -> None:
     """Write a trained model to files that run without this package."""
     run = load_run(config, overrides, allow_import=allow_import, training=False)
-    job = build_job(run, training=False, need_evaluation=False, allow_missing=allow_missing)
+    try:
+        job = build_job(run, training=False, need_evaluation=False, allow_missing=allow_missing)
+    except DataError as error:
+        raise DataError(
+            f"{error}\nThe files are compared with the model on these images before they are kept. "
+            "To compare them on noise instead: -o DataLoader.Eval=null"
+        ) from error
     log = RunLog(job.folder, "export")
     for note in job.notes:
         log.line(f"note: {note}")

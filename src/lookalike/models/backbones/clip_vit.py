@@ -33,7 +33,7 @@ class ClipTower(VisionTransformer):
         return_embed: bool,
         return_mean_embed: bool,
         drop_class_token: bool,
-        quick_gelu: bool,
+        quick_gelu: bool = False,
         **sizes: Any,
     ) -> None:
         super().__init__(
