@@ -1,0 +1,94 @@
+"""Similarities of blocks of queries with tiles of the gallery."""
+
+# Shape letters: B = queries in a block, N = items in a tile, D = embedding
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from lookalike.retrieval.blocks import GalleryFacts
+from lookalike.retrieval.rows import Rows
+
+BLOCK, TILE = 256, 4096
+
+
+class Tile:
+    """Items ``start`` to ``stop`` of the ordered gallery, padded to the fixed shape."""
+
+    def __init__(self, start: int, stop: int, embeddings: Tensor) -> None:
+        self.start, self.stop, self.embeddings = start, stop, embeddings
+
+
+class Products:
+    """Inner products of blocks with tiles, all in one shape."""
+
+    def __init__(self, queries: Rows, items: Rows, facts: GalleryFacts) -> None:
+        self.queries, self.items, self.facts = queries, items, facts
+        self.rows = _padded(queries.shape[0], BLOCK)
+        self.columns = _padded(items.shape[0], TILE)
+        self.buffer: Tensor | None = None
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Return the embeddings of a block, padded with zeros to the fixed number of rows."""
+        return _pad(self.queries.take(rows), self.rows)
+
+    def tiles(self, reaches: Sequence[tuple[int, int]] | None) -> Iterator[Tile]:
+        """Yield the tiles that one of the column ranges reaches into; all tiles for None."""
+        total = len(self.facts.labels)
+        for start in range(0, total, self.columns):
+            stop = min(start + self.columns, total)
+            if reaches is None or any(a < stop and b > start for a, b in reaches):
+                piece = self.items.take(self.facts.order[start:stop])
+                yield Tile(start, stop, _pad(piece, self.columns))
+
+    def product(self, block: Tensor, tile: Tile) -> Tensor:
+        """Return ``[B, N]``; the next call overwrites it."""
+        if self.buffer is None:
+            self.buffer = block.new_empty(self.rows, self.columns)
+        return torch.mm(block, tile.embeddings.T, out=self.buffer)
+
+
+class Given:
+    """Similarities from a function, a whole row at a time."""
+
+    def __init__(
+        self, similarity: Callable[[Tensor], Tensor], facts: GalleryFacts, device: torch.device
+    ) -> None:
+        self.similarity, self.facts, self.device = similarity, facts, device
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Return the numbers of the queries, which the function takes."""
+        return rows.to(self.device)
+
+    def tiles(self, reaches: Sequence[tuple[int, int]] | None) -> Iterator[Tile]:
+        """Yield the whole gallery."""
+        yield Tile(0, len(self.facts.labels), torch.empty(0))
+
+    def product(self, block: Tensor, tile: Tile) -> Tensor:
+        """Return ``[B, G]`` in the order of the labels."""
+        return self.similarity(block)[:, self.facts.order.to(self.device)].contiguous()
+
+
+def _padded(number: int, most: int) -> int:
+    """Return the fixed size for so many rows: a power of two, at most ``most``.
+
+    Example:
+        >>> _padded(3, 256), _padded(40, 256), _padded(999, 256)
+        (16, 64, 256)
+    """
+    size = 16
+    while size < min(number, most):
+        size *= 2
+    return size
+
+
+def _pad(piece: Tensor, rows: int) -> Tensor:
+    """Return a piece with rows of zeros behind it."""
+    if len(piece) == rows:
+        return piece.contiguous()
+    padded = piece.new_zeros(rows, piece.shape[1])
+    padded[: len(piece)] = piece
+    return padded
