@@ -107,6 +107,16 @@ class EmbeddingTable:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def rows(self, chosen: Tensor) -> EmbeddingTable:
+        """Return some rows of the table, ``chosen`` ``[R]`` int64, in that order."""
+        return EmbeddingTable(
+            embeddings=self.embeddings[chosen],
+            labels=self.labels[chosen],
+            ids=[self.ids[row] for row in chosen.tolist()],
+            cameras=None if self.cameras is None else self.cameras[chosen],
+            fingerprint=self.fingerprint,
+        )
+
     def save(self, path: str | Path) -> None:
         """Write the table as ``.npz``."""
         arrays: dict[str, Any] = {

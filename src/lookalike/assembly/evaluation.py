@@ -99,13 +99,13 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
             ]
         )
     if section.single is not None:
-        query = gallery = _split(run, "Eval", section.single, num_workers)
+        query = gallery = make_split(run, "Eval", section.single, num_workers)
     else:
         assert section.Query is not None and section.Gallery is not None
-        query = _split(run, "Query", section.Query, num_workers)
+        query = make_split(run, "Query", section.Query, num_workers)
         gallery = query
         if not _same_images(section.Gallery, section.Query):
-            gallery = _split(run, "Gallery", section.Gallery, num_workers)
+            gallery = make_split(run, "Gallery", section.Gallery, num_workers)
     if (run.config.Global.eval_mode == "adaface") != isinstance(query.dataset, FacePairs):
         raise ConfigError(
             [
@@ -156,9 +156,10 @@ def _metrics(run: Run) -> list[Any]:
     return metrics
 
 
-def _split(
+def make_split(
     run: Run, name: str, section: SplitSection, num_workers: Callable[[int], int]
 ) -> EvalSplit:
+    """Read a split's list and make its loader."""
     dataset = make_dataset(section.dataset, run.allow_import)
     sampler = make_sampler(section.sampler, dataset.labels, allow_import=run.allow_import)
     batches = make_loader(

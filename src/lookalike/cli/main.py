@@ -9,6 +9,15 @@ from typing import Annotated
 import typer
 
 from lookalike.cli.guard import guarded
+from lookalike.cli.measuring import compare, embed, evaluate
+from lookalike.cli.options import (
+    AllowImport,
+    AllowMissing,
+    ConfigFile,
+    Debug,
+    Overrides,
+    StrictDevice,
+)
 from lookalike.errors import ConfigError
 
 app = typer.Typer(
@@ -19,27 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ConfigFile = Annotated[str, typer.Option("-c", "--config", help="YAML that describes the run.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("-o", "--override", help="Section.key=value, repeatable; +path=value adds a key."),
-]
-AllowImport = Annotated[
-    list[str] | None,
-    typer.Option("--allow-import", help="Module that components may be imported from, repeatable."),
-]
-StrictDevice = Annotated[
-    bool, typer.Option("--strict-device", help="Refuse to fall back to the CPU.")
-]
-AllowMissing = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-missing",
-        help="Pattern of tensors that pretrained weights may lack or have too many, repeatable.",
-    ),
-]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 @app.command()
@@ -68,35 +56,9 @@ def train(
         )
 
 
-@app.command(name="eval")
-def evaluate(
-    config: ConfigFile,
-    override: Overrides = None,
-    json_file: Annotated[
-        str | None, typer.Option("--json", help="Write the metrics to this file; - prints them.")
-    ] = None,
-    tables: Annotated[
-        str | None,
-        typer.Option("--tables", help="Keep the embeddings as query.npz and gallery.npz here."),
-    ] = None,
-    allow_import: AllowImport = None,
-    allow_missing: AllowMissing = None,
-    strict_device: StrictDevice = False,
-    debug: Debug = False,
-) -> None:
-    """Measure a model on the query and gallery of a YAML."""
-    with guarded(debug):
-        from lookalike.cli.evaluate import run_evaluation
-
-        run_evaluation(
-            config,
-            override or [],
-            json_file=json_file,
-            tables=tables,
-            allow_import=allow_import or [],
-            allow_missing=allow_missing or [],
-            strict_device=strict_device,
-        )
+app.command(name="eval")(evaluate)
+app.command()(compare)
+app.command()(embed)
 
 
 @app.command(name="export")

@@ -86,7 +86,7 @@ def evaluate_retrieval(
     Raises:
         DataError: If the tables do not fit each other or no query can be answered.
     """
-    _check_tables(query, gallery)
+    check_tables(query, gallery)
     use_cameras = query.cameras is not None
     prepare = partial(comparable, normalize=normalize, binarize=binarize)
     queries = Table(query.embeddings, "query", names=query.ids, prepare=prepare)
@@ -96,7 +96,7 @@ def evaluate_retrieval(
     exact = protocol == "exact"
     intervals: dict[str, tuple[float, float]] = {}
     if exact:
-        ids = _numbered(query.ids, gallery.ids) if same_images else (None, None)
+        ids = numbered(query.ids, gallery.ids) if same_images else (None, None)
         ranks = rank_relevant(
             queries,
             items,
@@ -136,7 +136,12 @@ def _products(queries: Tensor, items: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda rows: queries[rows] @ items.T
 
 
-def _check_tables(query: EmbeddingTable, gallery: EmbeddingTable) -> None:
+def check_tables(query: EmbeddingTable, gallery: EmbeddingTable) -> None:
+    """Refuse tables of different models, or cameras on one side alone.
+
+    Raises:
+        DataError: Says which.
+    """
     if query.embeddings.shape[1] != gallery.embeddings.shape[1]:
         raise DataError(
             f"query embeddings have {query.embeddings.shape[1]} numbers, gallery embeddings "
@@ -176,7 +181,7 @@ def comparable(
     return vectors.sign() if binarize == "sign" else vectors
 
 
-def _numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:
+def numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Give the same number to the same id."""
     number = {name: index for index, name in enumerate(dict.fromkeys([*gallery, *query]))}
     return (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 from lookalike.errors import ConfigError, nearest
 from lookalike.retrieval.metric import RetrievalMetric
@@ -30,12 +31,16 @@ _WHOLE: dict[str, Callable[[Ties], RetrievalMetric]] = {
     "mrr": MeanReciprocalRank,
     "r-precision": lambda ties: PrecisionAtK("R", ties),
 }
-NAMES = ("recall@K", "mAP", "mAP@K", "mAP@R", "R-Precision", "precision@K", "mINP", "MRR", "cmc@K")
+NAMES = (
+    *("recall@K", "mAP", "mAP@K", "mAP@R", "R-Precision", "precision@K", "mINP", "MRR", "cmc@K"),
+    *("AUC", "TPR@FPR=X", "FNMR@FMR=X", "FPIR@X", "TPIR@X"),
+)
 _FORM = re.compile(r"([a-z]+)@?([0-9]+)")
+_BOUND = re.compile(r"(tpr@fpr|fnmr@fmr)=([0-9.e+-]+)|(fpir|tpir)@(-?[0-9.e+-]+)|(auc)")
 
 
 def metric_by_name(name: str, ties: Ties = "pessimistic") -> RetrievalMetric:
-    """Return the metric a name means; upper and lower case, ``_`` and ``-`` are the same.
+    """Return the metric of ranks a name means; case, ``_`` and ``-`` do not matter.
 
     Raises:
         ConfigError: If no metric has the name.
@@ -50,10 +55,44 @@ def metric_by_name(name: str, ties: Ties = "pessimistic") -> RetrievalMetric:
     match = _FORM.fullmatch(plain)
     if match and match[1] in _CUT and int(match[2]) > 0:
         return _CUT[match[1]](int(match[2]), ties)
-    raise ConfigError(f"no metric is called '{name}'.{nearest(name, NAMES)} Known: "
-                      f"{', '.join(NAMES)}.")  # fmt: skip
+    raise ConfigError(
+        f"no metric is called '{name}'.{nearest(name, NAMES)} Known: {', '.join(NAMES)}."
+    )
 
 
-def metrics_by_name(names: Sequence[str], ties: Ties = "pessimistic") -> dict[str, RetrievalMetric]:
-    """Return the metrics of several names, each under the name it was asked for by."""
-    return {name: metric_by_name(name, ties) for name in dict.fromkeys(names)}
+class ThresholdMetric(NamedTuple):
+    """A metric of similarities against a threshold.
+
+    Attributes:
+        kind: ``auc``, ``tpr@fpr`` and ``fnmr@fmr`` (all pairs), ``fpir`` and ``tpir`` (each query's
+            best item).
+        bound: The allowed rate, or the threshold; 0 for ``auc``.
+    """
+
+    kind: str
+    bound: float
+
+
+def threshold_metric(name: str) -> ThresholdMetric | None:
+    """Return what a name means if it is a metric against a threshold.
+
+    Raises:
+        ConfigError: If its number is none, or a rate outside 0 to 1.
+
+    Example:
+        >>> threshold_metric("TPR@FPR=1e-3"), threshold_metric("recall@1")
+        (ThresholdMetric(kind='tpr@fpr', bound=0.001), None)
+    """
+    match = _BOUND.fullmatch(name.strip().lower())
+    if match is None:
+        return None
+    if match[5]:
+        return ThresholdMetric("auc", 0.0)
+    kind, text = match[1] or match[3], match[2] or match[4]
+    try:
+        bound = float(text)
+    except ValueError:
+        raise ConfigError(f"'{name}': '{text}' is not a number.") from None
+    if match[1] and not 0.0 <= bound <= 1.0:
+        raise ConfigError(f"'{name}': a rate is 0 to 1.")
+    return ThresholdMetric(kind, bound)

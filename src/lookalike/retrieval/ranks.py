@@ -113,6 +113,9 @@ class RelevantRanks:
     @staticmethod
     def joined(parts: Sequence[RelevantRanks], rows: Sequence[Tensor]) -> RelevantRanks:
         """Put parts together, each with the rows of its queries; every query is in one of them."""
+        if not parts:
+            none = torch.empty(0, dtype=torch.int64)
+            return RelevantRanks(none, none, none, none)
         whole = RelevantRanks(
             torch.cat([part.above for part in parts]),
             torch.cat([part.tied for part in parts]),

@@ -1,13 +1,16 @@
 """Re-ranking by k-reciprocal neighbours."""
 
-# Shape letters: Q = queries, G = gallery, N = Q + G, B = queries in a block
+# Shape letters: Q = queries, G = gallery, N = Q + G, D = embedding, B = queries in a block
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-_BLOCK = 512
+from lookalike.errors import DataError
+from lookalike.retrieval.nearest import ROWS, Products, nearest_rows, negative_squared
+from lookalike.retrieval.reciprocal import averaged, describe
+from lookalike.retrieval.sparse import SparseRows, shared
 
 
 class ReRanking:
@@ -18,8 +21,12 @@ class ReRanking:
     their descriptions (Jaccard). The result is ``(1 - lambda) Jaccard + lambda d``, where d is the
     squared Euclidean distance divided by the largest one of the query.
 
-    Nothing grows with ``N * N``: neighbours are found in blocks, and a description has only its
-    entries.
+    Nothing grows with ``N * N``: neighbours are found tile by tile, and a description has only its
+    entries; :func:`needed_bytes` bounds them. With numba and without, the numbers are the same.
+
+    Ties: an image is its own nearest, also beside a copy of it; of images at the same distance,
+    those of the smaller number (queries first, then the gallery) are nearer. Numbers of one query do
+    not depend on the queries it is asked for with.
 
     Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding",
     CVPR 2017. https://arxiv.org/abs/1701.08398
@@ -31,6 +38,10 @@ class ReRanking:
         k2: Descriptions of so many nearest neighbours are averaged; 1 leaves them as they are.
         lamb: Share of the original distance.
 
+    Raises:
+        DataError: If a table is empty, their widths differ or a number is not finite.
+        ValueError: If k1 or k2 is not positive or lambda is not in [0, 1].
+
     Example:
         >>> points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
         >>> ReRanking(points[:1], points[1:], k1=1, k2=1).distances(torch.tensor([0])).argmin()
@@ -40,86 +51,98 @@ class ReRanking:
     def __init__(
         self, query: Tensor, gallery: Tensor, *, k1: int = 20, k2: int = 6, lamb: float = 0.3
     ) -> None:
-        self.points = torch.cat([query, gallery]).float()
-        self.num_queries, self.lamb = len(query), lamb
-        self.squares = self.points.square().sum(dim=1)
-        most = min(max(k1 + 1, k2), len(self.points))
-        self.near, self.scale = self._neighbours(most)
-        described = [self._describe(row, k1) for row in range(len(self.points))]
+        _check(query, gallery, k1, k2, lamb)
+        self.device, self.lamb = query.device, lamb
+        self.num_queries, self.num_gallery = len(query), len(gallery)
+        points = torch.cat([query.detach().cpu().float(), gallery.detach().cpu().float()])
+        self.squares = points.square().sum(dim=1)
+        nearest = nearest_rows(
+            points,
+            points,
+            max(k1 + 1, k2),
+            squares=(self.squares, self.squares),
+            own=torch.arange(len(points)),
+            own_key=float("inf"),
+        )
+        self.scale = nearest.lowest.neg().clamp_min(1e-12)
+        described = describe(points, nearest.numbers, self.scale, k1)
         if k2 > 1:
-            described = [self._average(described, row, k2) for row in range(len(self.points))]
-        self.described = described[: self.num_queries]
-        self._index(described[self.num_queries :])
+            described = averaged(described, nearest.numbers, k2)
+        self.described = described.between(0, self.num_queries)
+        items = described.between(self.num_queries, len(points))
+        self.turned = items.turned(len(points))
+        self.points, self.products = points, Products(points[self.num_queries :], self.num_queries)
 
     def distances(self, rows: Tensor) -> Tensor:
-        """Return the distances ``[B, G]`` of some queries to the gallery."""
-        original = (self._squared(rows) / self.scale[rows, None])[:, self.num_queries :]
-        jaccard = torch.stack([self._jaccard(*self.described[int(row)]) for row in rows])
-        return (1.0 - self.lamb) * jaccard + self.lamb * original
+        """Return the distances ``[B, G]`` of some queries, ``[B]``, to the gallery."""
+        rows = rows.cpu()
+        found = torch.empty(len(rows), self.num_gallery)
+        step = self.products.rows
+        for start in range(0, len(rows), step):
+            self._fill(found[start : start + step], rows[start : start + step])
+        return found.to(self.device)
 
     def similarity(self, rows: Tensor) -> Tensor:
         """Return the distances with the sign turned, for a ranking."""
-        return -self.distances(rows)
+        return self.distances(rows).neg_()
 
-    def _squared(self, rows: Tensor) -> Tensor:
-        products = self.points[rows] @ self.points.T
-        return (self.squares[rows, None] + self.squares - 2.0 * products).clamp_min(0.0)
+    def _fill(self, found: Tensor, rows: Tensor) -> None:
+        for start, tile in self.products.of(self.points[rows]):
+            stop = start + tile.shape[1]
+            squares = self.squares[self.num_queries :][start:stop]
+            found[:, start:stop] = negative_squared(tile, self.squares[rows], squares)
+        found.mul_(-self.lamb).div_(self.scale[rows, None])
+        _, place = self.described.entries(rows)
+        sizes = self.described.sizes[rows]
+        some = SparseRows.of(sizes, self.described.columns[place], self.described.weights[place])
+        common = shared(some, self.turned, self.num_gallery)
+        jaccard = common.div_(2.0 - common).neg_().add_(1.0)
+        found.add_(jaccard, alpha=1.0 - self.lamb)
 
-    def _neighbours(self, most: int) -> tuple[Tensor, Tensor]:
-        """Return the nearest of each image, itself first, and its largest distance."""
-        near, scale = [], []
-        for rows in torch.split(torch.arange(len(self.points)), _BLOCK):
-            squared = self._squared(rows)
-            # an image is its own nearest, also beside a copy of it
-            squared[torch.arange(len(rows)), rows] = -1.0
-            near.append(squared.topk(most, dim=1, largest=False).indices)
-            scale.append(squared.amax(dim=1))
-        return torch.cat(near), torch.cat(scale).clamp_min(1e-12)
 
-    def _reciprocal(self, row: int, k: int) -> Tensor:
-        ahead = self.near[row, : k + 1]
-        return ahead[(self.near[ahead, : k + 1] == row).any(dim=1)]
+def needed_bytes(
+    num_queries: int, num_gallery: int, width: int, *, k1: int = 20, k2: int = 6
+) -> int:
+    """Return a bound of the bytes that re-ranking takes beside the tables it is given.
 
-    def _describe(self, row: int, k1: int) -> tuple[Tensor, Tensor]:
-        """Return the reciprocal neighbours of an image, with theirs, and their weights."""
-        own = self._reciprocal(row, k1)
-        members = [own]
-        for candidate in own.tolist():
-            # half of k1, to even as the authors' program rounds
-            theirs = self._reciprocal(candidate, round(k1 / 2))
-            if torch.isin(theirs, own).sum() > 2 / 3 * len(theirs):
-                members.append(theirs)
-        columns = torch.unique(torch.cat(members))
-        products = self.points[columns] @ self.points[row]
-        squared = (self.squares[columns] + self.squares[row] - 2.0 * products).clamp_min(0.0)
-        weights = (-squared / self.scale[row]).exp()
-        return columns, weights / weights.sum()
+    For N images of D numbers: a copy of the tables, ``4 N D``; the K nearest of each and two
+    numbers more, ``4 N (K + 2)``; descriptions of at most V entries, 48 bytes for each entry while
+    they are put in order; four blocks of distances, ``4 * 256 G`` each, for a block of queries; and
+    128 MB that depend on nothing. V is ``k2 (k1 + 1) (h / 3 + 2)``: each of the ``k1 + 1`` own
+    neighbours brings less than a third of its ``h + 1``, h being half of k1. Real descriptions have
+    a tenth of that.
 
-    def _average(
-        self, described: list[tuple[Tensor, Tensor]], row: int, k2: int
-    ) -> tuple[Tensor, Tensor]:
-        around = self.near[row, :k2].tolist()
-        named = torch.cat([described[i][0] for i in around])
-        columns, place = torch.unique(named, return_inverse=True)
-        weights = torch.cat([described[i][1] for i in around]) / len(around)
-        return columns, torch.zeros(len(columns)).index_add_(0, place, weights)
+    Args:
+        num_queries: Q.
+        num_gallery: G.
+        width: D.
+        k1: As for :class:`ReRanking`.
+        k2: As for :class:`ReRanking`.
 
-    def _index(self, gallery: list[tuple[Tensor, Tensor]]) -> None:
-        """Order the gallery's descriptions by the images they name."""
-        sizes = torch.tensor([len(columns) for columns, _ in gallery])
-        owner = torch.repeat_interleave(torch.arange(len(gallery)), sizes)
-        columns = torch.cat([columns for columns, _ in gallery])
-        order = torch.argsort(columns, stable=True)
-        self.num_gallery, self.owner = len(gallery), owner[order]
-        self.weight = torch.cat([weights for _, weights in gallery])[order]
-        counts = torch.bincount(columns, minlength=len(self.points))
-        self.ends = counts.cumsum(0)
-        self.starts = self.ends - counts
+    Example:
+        >>> needed_bytes(20_000, 20_000, 512) < 2_000_000_000
+        True
+    """
+    number = num_queries + num_gallery
+    tables = 4 * number * (width + max(k1 + 1, k2) + 2)
+    entries = min(number, k2 * (k1 + 1) * (round(k1 / 2) // 3 + 2))
+    blocks = 4 * 4 * ROWS * num_gallery
+    return tables + 48 * number * entries + blocks + 128_000_000
 
-    def _jaccard(self, columns: Tensor, weights: Tensor) -> Tensor:
-        """Return the distance of a description to those of the gallery, ``[G]``."""
-        shared = torch.zeros(self.num_gallery)
-        for column, weight in zip(columns.tolist(), weights, strict=True):
-            inside = slice(int(self.starts[column]), int(self.ends[column]))
-            shared.index_add_(0, self.owner[inside], self.weight[inside].minimum(weight))
-        return 1.0 - shared / (2.0 - shared)
+
+def _check(query: Tensor, gallery: Tensor, k1: int, k2: int, lamb: float) -> None:
+    if k1 < 1 or k2 < 1 or not 0.0 <= lamb <= 1.0:
+        raise ValueError(
+            f"re-ranking needs k1 and k2 of at least 1 and lambda from 0 to 1, got k1={k1}, "
+            f"k2={k2}, lambda={lamb}."
+        )
+    shapes = f"{list(query.shape)} and {list(gallery.shape)}"
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise DataError(f"re-ranking needs queries [Q, D] and a gallery [G, D], got {shapes}.")
+    if len(query) == 0 or len(gallery) == 0:
+        raise DataError(f"re-ranking needs a query and a gallery image, got {shapes}.")
+    for name, table in (("query", query), ("gallery", gallery)):
+        finite = torch.isfinite(table).all(dim=1)
+        if not finite.all():
+            row = int((~finite).nonzero()[0])
+            raise DataError(f"the embedding of {name} row {row} is not finite.")

@@ -1,0 +1,52 @@
+"""``lookalike embed``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lookalike.assembly.embedding import embedded_split
+from lookalike.assembly.job import build_job
+from lookalike.assembly.load import load_run
+from lookalike.errors import ConfigError, writing
+from lookalike.inference.table_files import save_table
+from lookalike.training import RunLog
+
+SUFFIXES = (".npz", ".safetensors")
+
+
+def run_embed(
+    config: str,
+    split: str,
+    out: str,
+    overrides: Sequence[str],
+    *,
+    allow_import: Sequence[str],
+    allow_missing: Sequence[str],
+    strict_device: bool,
+) -> None:
+    """Write the embeddings of one split of a YAML as a table."""
+    path = Path(out)
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"--out {out}: tables are written as {' or '.join(SUFFIXES)}.")
+    run = load_run(config, overrides, allow_import=allow_import)
+    job = build_job(
+        run,
+        training=False,
+        strict_device=strict_device,
+        need_evaluation=False,
+        allow_missing=allow_missing,
+    )
+    log = RunLog(job.folder, "embed")
+    try:
+        for note in job.notes:
+            log.line(f"note: {note}")
+        table = embedded_split(job, split, log)
+        temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
+        with writing(temporary):
+            save_table(table, temporary)
+            temporary.replace(path)
+        width = table.embeddings.shape[1]
+        log.line(f"Wrote {len(table):,} embeddings of {width} numbers to {path}")
+    finally:
+        log.close()

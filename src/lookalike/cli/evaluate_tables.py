@@ -1,0 +1,272 @@
+"""``lookalike eval --query Q --gallery G`` and ``lookalike compare``: from tables to numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table as Grid
+
+from lookalike.errors import ConfigError, DataError, writing
+from lookalike.inference.table_files import load_table
+from lookalike.retrieval.comparison import Difference, paired_difference, verdicts
+from lookalike.retrieval.protocols import protocol_by_name
+from lookalike.retrieval.ranks import Ties
+from lookalike.retrieval.table_scores import Binarize, Rules, Scores, score_tables, sliced
+from lookalike.types import EmbeddingTable
+
+DEFAULT_METRICS = ("recall@1", "recall@5", "mAP", "mINP")
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How tables are compared, as the command line has it."""
+
+    metrics: Sequence[str] = ()
+    protocol: str | None = None
+    ties: Ties = "pessimistic"
+    normalize: bool = True
+    binarize: Binarize = None
+    memory: str = "1GB"
+
+
+def run_table_evaluation(
+    query: str,
+    gallery: str | None,
+    options: TableOptions,
+    *,
+    json_file: str | None,
+    slice_by: str | None,
+    explain: bool,
+) -> None:
+    """Score a table of queries against a gallery."""
+    if slice_by not in (None, "camera", "label"):
+        raise ConfigError(f"--slice is camera or label, got '{slice_by}'.")
+    tables, same = load_pair(query, gallery)
+    names, rules, said = _rules(options, *tables, same)
+    if explain:
+        _explain(*tables, rules)
+        return
+    scores = score_tables(*tables, names, rules)
+    if json_file != "-":
+        _show(scores, said)
+    content: dict[str, Any] = scores.as_json()
+    if slice_by is not None:
+        content["slices"] = _slices(scores, tables[0], slice_by, shown=json_file != "-")
+    if json_file is not None:
+        _write(json_file, content)
+
+
+def run_comparison(
+    first: str, second: str, options: TableOptions, *, json_file: str | None
+) -> None:
+    """Compare two models by their tables; name a winner only outside the noise."""
+    scored = []
+    for source in (first, second):
+        tables, same = load_pair(*_pair_in(source))
+        names, rules, said = _rules(options, *tables, same)
+        scored.append((tables[0], score_tables(*tables, names, rules)))
+    differences = _differences(*scored[0], *scored[1], names)
+    told = verdicts(differences)
+    if json_file != "-":
+        _show_comparison(differences, told, said)
+    if json_file is not None:
+        rows = {
+            name: {**vars(one), "interval": list(one.interval), "verdict": told[name]}
+            for name, one in differences.items()
+        }
+        _write(json_file, rows)
+
+
+def load_pair(
+    query: str, gallery: str | None
+) -> tuple[tuple[EmbeddingTable, EmbeddingTable], bool]:
+    """Read two tables, or one that is both; tell which."""
+    queries = load_table(query)
+    if gallery is None or Path(gallery).resolve() == Path(query).resolve():
+        return (queries, queries), True
+    items = load_table(gallery)
+    marks = {table.fingerprint for table in (queries, items)} - {""}
+    if len(marks) > 1:
+        raise DataError(
+            f"{query} and {gallery} were made by different weights ({', '.join(sorted(marks))}); "
+            "embed both with one model."
+        )
+    return (queries, items), False
+
+
+def _pair_in(source: str) -> tuple[str, str | None]:
+    """Return the tables that a path means: a table, or a folder with query.npz and gallery.npz."""
+    path = Path(source)
+    if not path.is_dir():
+        return source, None
+    if not (path / "query.npz").is_file():
+        raise DataError(
+            f"{source}: no query.npz in this folder; lookalike eval --tables writes it."
+        )
+    gallery = path / "gallery.npz"
+    return str(path / "query.npz"), str(gallery) if gallery.is_file() else None
+
+
+def _rules(
+    options: TableOptions, query: EmbeddingTable, gallery: EmbeddingTable, same: bool
+) -> tuple[list[str], Rules, str]:
+    """Return the metrics, the rules and what they are called."""
+    rules = Rules(
+        ties=options.ties,
+        normalize=options.normalize,
+        binarize=options.binarize,
+        memory=read_bytes(options.memory),
+    )
+    if options.protocol is not None:
+        protocol = protocol_by_name(options.protocol)
+        rules = replace(
+            rules,
+            cameras=protocol.excludes == "camera",
+            own_images=protocol.excludes == "self" or (same and not protocol.num_galleries),
+            junk=protocol.junk,
+            num_galleries=protocol.num_galleries,
+        )
+        return list(options.metrics or protocol.metrics), rules, f"protocol {protocol.name}"
+    cameras = query.cameras is not None and gallery.cameras is not None
+    rules = replace(rules, cameras=cameras, own_images=same)
+    parts = ["items with the query's label and camera are removed"] if cameras else []
+    parts += ["the query's own image is removed"] if same else []
+    return list(options.metrics or DEFAULT_METRICS), rules, "; ".join(parts) or "whole gallery"
+
+
+def read_bytes(text: str) -> int:
+    """Read an amount of memory such as ``2GB`` or ``500M``.
+
+    Raises:
+        ConfigError: If it is none.
+
+    Example:
+        >>> read_bytes("2GB"), read_bytes("1.5 M")
+        (2000000000, 1500000)
+    """
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?)i?B?\s*", text, re.I)
+    try:
+        amount = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    except ValueError:
+        amount = 0
+    if amount <= 0:
+        raise ConfigError(f"--memory takes an amount such as 2GB or 500MB, got '{text}'.")
+    return amount
+
+
+def _show(scores: Scores, said: str) -> None:
+    grid = Grid(box=None, pad_edge=False)
+    for title in ("metric", "value", "95% interval"):
+        grid.add_column(title, justify="left" if title == "metric" else "right")
+    for name, value in scores.values.items():
+        bounds = scores.intervals.get(name)
+        spread = "" if bounds is None else f"{bounds[0]:.5f} to {bounds[1]:.5f}"
+        grid.add_row(name, f"{value:.5f}", spread)
+    Console(highlight=False).print(grid)
+    skipped = scores.num_queries - scores.num_answerable
+    left_out = f", {skipped:,} of them without a match" if skipped else ""
+    _say(f"{scores.num_queries:,} queries{left_out}; gallery of {scores.num_gallery:,}; {said}")
+
+
+def _slices(
+    scores: Scores, query: EmbeddingTable, by: str, *, shown: bool
+) -> dict[str, dict[str, float]]:
+    groups = query.cameras if by == "camera" else query.labels
+    if groups is None:
+        raise DataError("the query table has no cameras to slice by.")
+    found = {str(group): values for group, values in sliced(scores, groups).items()}
+    if shown:
+        _show_slices(found, by, list(scores.per_query))
+    return found
+
+
+def _show_slices(found: dict[str, dict[str, float]], by: str, names: Sequence[str]) -> None:
+    grid = Grid(by, *names, box=None, pad_edge=False)
+    worst = sorted(found.items(), key=lambda item: next(iter(item[1].values()), 0.0))
+    for group, values in worst[:20]:
+        grid.add_row(group, *(f"{values[n]:.5f}" if n in values else "-" for n in names))
+    _say(f"\nThe worst of {len(found)} by {by}:")
+    Console(highlight=False).print(grid)
+
+
+def _differences(
+    first_table: EmbeddingTable,
+    first: Scores,
+    second_table: EmbeddingTable,
+    second: Scores,
+    names: Sequence[str],
+) -> dict[str, Difference]:
+    """Pair the queries of two evaluations by their ids."""
+    place = {name: row for row, name in enumerate(second_table.ids)}
+    shared = [(row, place[name]) for row, name in enumerate(first_table.ids) if name in place]
+    if len(shared) < len(first_table) or len(place) > len(shared):
+        raise DataError(
+            f"the two have {len(first_table):,} and {len(second_table):,} queries, {len(shared):,} "
+            "of them in common; a paired test needs the same queries."
+        )
+    rows, others = (torch.tensor(column) for column in zip(*shared, strict=True))
+    labels = first_table.labels[rows]
+    found = {}
+    for name in names:
+        if name not in first.per_query:
+            raise ConfigError(f"'{name}' has no value per query, so it cannot be compared.")
+        found[name] = paired_difference(
+            first.per_query[name][rows], second.per_query[name][others], labels
+        )
+    return found
+
+
+def _show_comparison(differences: dict[str, Difference], told: dict[str, str], said: str) -> None:
+    grid = Grid(
+        "metric", "A", "B", "B - A", "95% interval", "p", "verdict", box=None, pad_edge=False
+    )
+    for name, one in differences.items():
+        low, high = one.interval
+        grid.add_row(
+            name,
+            f"{one.first:.5f}",
+            f"{one.second:.5f}",
+            f"{one.second - one.first:+.5f}",
+            f"{low:+.5f} to {high:+.5f}",
+            f"{one.p_value:.4f}",
+            told[name],
+        )
+    Console(highlight=False).print(grid)
+    some = next(iter(differences.values()))
+    _say(f"{some.num_queries:,} queries of {some.num_identities:,} identities; {said}")
+
+
+def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> None:
+    from lookalike.retrieval.explain import block_means, readings
+    from lookalike.retrieval.table_scores import rank_for_explanation
+
+    ranks, positive = rank_for_explanation(query, gallery, rules)
+    grid = Grid("metric", "as defined by", "value", "which does", box=None, pad_edge=False)
+    rows = readings(ranks, positive) + block_means(ranks)
+    for one in sorted(rows, key=lambda reading: reading.metric.lower()):
+        grid.add_row(one.metric, one.system, f"{one.value:.5f}", one.why)
+    Console(highlight=False).print(grid)
+    alone = int((ranks.counts == 0).sum())
+    _say(f"{len(ranks.counts):,} queries, {alone:,} of them without a relevant item.")
+
+
+def _write(json_file: str, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1) + "\n"
+    if json_file == "-":
+        print(text, end="")  # noqa: T201
+        return
+    path = Path(json_file)
+    with writing(path):
+        path.write_text(text, encoding="utf-8")
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201

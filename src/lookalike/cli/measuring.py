@@ -1,0 +1,161 @@
+"""The commands that embed and measure: ``eval``, ``compare``, ``embed``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lookalike.cli.guard import guarded
+from lookalike.cli.options import (
+    AllowImport,
+    AllowMissing,
+    Codes,
+    ConfigFile,
+    Debug,
+    JsonFile,
+    Memory,
+    Metrics,
+    Normalize,
+    Overrides,
+    ProtocolName,
+    StrictDevice,
+    TieRule,
+)
+from lookalike.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lookalike.cli.evaluate_tables import TableOptions
+
+
+def evaluate(
+    config: Annotated[
+        str | None, typer.Option("-c", "--config", help="YAML whose model and data are measured.")
+    ] = None,
+    override: Overrides = None,
+    query: Annotated[
+        str | None, typer.Option("--query", help="Embedding table of the queries, without a YAML.")
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option("--gallery", help="Table of the gallery; the queries by default.")
+    ] = None,
+    metric: Metrics = None,
+    protocol: ProtocolName = None,
+    ties: TieRule = "pessimistic",
+    normalize: Normalize = True,
+    binarize: Codes = None,
+    memory: Memory = "1GB",
+    slice_by: Annotated[
+        str | None, typer.Option("--slice", help="Also by camera or label; the worst first.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show how other libraries would score the tables.")
+    ] = False,
+    json_file: JsonFile = None,
+    tables: Annotated[
+        str | None,
+        typer.Option("--tables", help="Keep the embeddings as query.npz and gallery.npz here."),
+    ] = None,
+    allow_import: AllowImport = None,
+    allow_missing: AllowMissing = None,
+    strict_device: StrictDevice = False,
+    debug: Debug = False,
+) -> None:
+    """Measure retrieval: of a YAML's model (-c), or of embedding tables (--query, --gallery)."""
+    with guarded(debug):
+        if (config is None) == (query is None):
+            raise ConfigError("give a YAML (-c) or embedding tables (--query, --gallery).")
+        if query is not None:
+            from lookalike.cli.evaluate_tables import run_table_evaluation
+
+            run_table_evaluation(
+                query,
+                gallery,
+                _table_options(metric, protocol, ties, normalize, binarize, memory),
+                json_file=json_file,
+                slice_by=slice_by,
+                explain=explain,
+            )
+            return
+        from lookalike.cli.evaluate import run_evaluation
+
+        only_tables = {
+            "--metric": metric,
+            "--protocol": protocol,
+            "--gallery": gallery,
+            "--binarize": binarize,
+            "--slice": slice_by,
+            "--explain": explain,
+        }
+        if given := [name for name, value in only_tables.items() if value]:
+            raise ConfigError(
+                f"{', '.join(given)} belongs to tables (--query); with -c the YAML decides."
+            )
+        assert config is not None
+        run_evaluation(
+            config,
+            override or [],
+            json_file=json_file,
+            tables=tables,
+            allow_import=allow_import or [],
+            allow_missing=allow_missing or [],
+            strict_device=strict_device,
+        )
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A: a table, or a folder of eval --tables.")],
+    second: Annotated[str, typer.Argument(help="B: the same of another model.")],
+    metric: Metrics = None,
+    protocol: ProtocolName = None,
+    ties: TieRule = "pessimistic",
+    normalize: Normalize = True,
+    binarize: Codes = None,
+    memory: Memory = "1GB",
+    json_file: JsonFile = None,
+    debug: Debug = False,
+) -> None:
+    """Tell which of two models is better, if the difference is no noise."""
+    with guarded(debug):
+        from lookalike.cli.evaluate_tables import run_comparison
+
+        options = _table_options(metric, protocol, ties, normalize, binarize, memory)
+        run_comparison(first, second, options, json_file=json_file)
+
+
+def _table_options(
+    metric: list[str] | None,
+    protocol: str | None,
+    ties: str,
+    normalize: bool,
+    binarize: str | None,
+    memory: str,
+) -> TableOptions:
+    from lookalike.cli.evaluate_tables import TableOptions
+
+    return TableOptions(metric or (), protocol, ties, normalize, binarize, memory)  # type: ignore[arg-type]
+
+
+def embed(
+    config: ConfigFile,
+    out: Annotated[str, typer.Option("--out", help="The table: .npz or .safetensors.")],
+    split: Annotated[str, typer.Option("--split", help="Query, Gallery, Eval or Train.")] = "Query",
+    override: Overrides = None,
+    allow_import: AllowImport = None,
+    allow_missing: AllowMissing = None,
+    strict_device: StrictDevice = False,
+    debug: Debug = False,
+) -> None:
+    """Write the embeddings of a YAML's split as a table."""
+    with guarded(debug):
+        from lookalike.cli.embed import run_embed
+
+        run_embed(
+            config,
+            split,
+            out,
+            override or [],
+            allow_import=allow_import or [],
+            allow_missing=allow_missing or [],
+            strict_device=strict_device,
+        )

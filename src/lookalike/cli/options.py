@@ -1,0 +1,47 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+ConfigFile = Annotated[str, typer.Option("-c", "--config", help="YAML that describes the run.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", help="Section.key=value, repeatable; +path=value adds a key."),
+]
+AllowImport = Annotated[
+    list[str] | None,
+    typer.Option("--allow-import", help="Module that components may be imported from, repeatable."),
+]
+StrictDevice = Annotated[
+    bool, typer.Option("--strict-device", help="Refuse to fall back to the CPU.")
+]
+AllowMissing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-missing",
+        help="Pattern of tensors that pretrained weights may lack or have too many, repeatable.",
+    ),
+]
+JsonFile = Annotated[
+    str | None, typer.Option("--json", help="Write the metrics to this file; - prints them.")
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("--metric", help="recall@1, mAP, mAP@R, mINP, TPR@FPR=1e-3, ...; repeatable."),
+]
+ProtocolName = Annotated[
+    str | None, typer.Option("--protocol", help="market1501, veri776, sop, inshop, vehicleid, ...")
+]
+TieRule = Annotated[
+    Literal["pessimistic", "optimistic", "expected"],
+    typer.Option("--ties", help="Order of items of the same similarity."),
+]
+Normalize = Annotated[bool, typer.Option(help="Compare by cosine, or by inner product.")]
+Codes = Annotated[
+    Literal["round", "sign"] | None, typer.Option("--binarize", help="Compare codes.")
+]
+Memory = Annotated[str, typer.Option("--memory", help="To use beside the tables, such as 2GB.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

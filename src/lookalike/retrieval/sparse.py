@@ -1,0 +1,139 @@
+"""Rows with few entries, one behind the other."""
+
+# Shape letters: N = rows, C = columns, E = entries, B = rows in a block, G = gallery
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lookalike.retrieval.shares import in_shares
+
+_PAIRS = 1 << 21
+"""Pairs of entries that meet at a time where numba is missing."""
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A matrix ``[N, C]`` of which only the entries are kept.
+
+    Attributes:
+        starts: ``[N + 1]`` int64: where the entries of each row start, and where all end.
+        columns: ``[E]`` int32, rising in each row.
+        weights: ``[E]`` float32.
+
+    Example:
+        >>> rows = SparseRows.of(torch.tensor([2, 1]), torch.tensor([0, 4, 4]), torch.ones(3))
+        >>> rows.entries(torch.tensor([1, 0]))
+        (tensor([0, 1, 1]), tensor([2, 0, 1]))
+    """
+
+    starts: Tensor
+    columns: Tensor
+    weights: Tensor
+
+    @staticmethod
+    def of(sizes: Tensor, columns: Tensor, weights: Tensor) -> SparseRows:
+        """Make rows from the number of entries of each, ``[N]``."""
+        starts = torch.zeros(len(sizes) + 1, dtype=torch.int64)
+        torch.cumsum(sizes, dim=0, out=starts[1:])
+        assert int(starts[-1]) == len(columns), (
+            f"{starts[-1]} entries are told, {len(columns)} given"
+        )
+        return SparseRows(starts, columns.int(), weights.float())
+
+    @staticmethod
+    def joined(parts: Sequence[SparseRows]) -> SparseRows:
+        """Put rows below each other."""
+        return SparseRows.of(
+            torch.cat([part.sizes for part in parts]),
+            torch.cat([part.columns for part in parts]),
+            torch.cat([part.weights for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def sizes(self) -> Tensor:
+        """``[N]``: entries of each row."""
+        return self.starts.diff()
+
+    def entries(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the entries of some rows ``[B]``: the place in ``rows`` of each, and its own."""
+        sizes = self.sizes[rows]
+        owner = torch.repeat_interleave(torch.arange(len(rows)), sizes)
+        within = torch.arange(len(owner)) - (sizes.cumsum(0) - sizes)[owner]
+        return owner, self.starts[rows][owner] + within
+
+    def between(self, start: int, stop: int) -> SparseRows:
+        """Return the rows from ``start`` up to ``stop``."""
+        first, last = int(self.starts[start]), int(self.starts[stop])
+        starts = self.starts[start : stop + 1] - first
+        return SparseRows(starts, self.columns[first:last], self.weights[first:last])
+
+    def turned(self, num_columns: int) -> SparseRows:
+        """Return the matrix ``[C, N]``, rows and columns exchanged."""
+        order = torch.argsort(self.columns, stable=True)
+        owner = torch.repeat_interleave(torch.arange(len(self), dtype=torch.int32), self.sizes)
+        sizes = torch.bincount(self.columns, minlength=num_columns)
+        return SparseRows.of(sizes, owner[order], self.weights[order])
+
+
+def shared(some: SparseRows, turned: SparseRows, num_items: int) -> Tensor:
+    """Add up the smaller weight of every column that two rows both have, ``[B, G]`` float32.
+
+    The sums are taken in float64 and in the order of the columns, compiled or not.
+
+    Args:
+        some: ``[B, C]``.
+        turned: ``[C, G]``: the rows to meet, turned.
+        num_items: G.
+
+    Example:
+        >>> rows = SparseRows.of(torch.tensor([2, 1]), torch.tensor([0, 1, 1]), torch.ones(3) / 2)
+        >>> shared(rows, rows.turned(2), 2)
+        tensor([[1.0000, 0.5000],
+                [0.5000, 0.5000]])
+    """
+    kernel = _kernel()
+    if kernel is None:
+        return _shared_plainly(some, turned, num_items)
+    total = torch.empty(len(some), num_items)
+    pieces = (some.starts, some.columns, some.weights)
+    pieces += (turned.starts, turned.columns, turned.weights, total)
+    in_shares(kernel, len(some), *(piece.numpy() for piece in pieces))
+    return total
+
+
+def _shared_plainly(some: SparseRows, turned: SparseRows, num_items: int) -> Tensor:
+    """Meet with tensor operations, a bounded number of pairs at a time."""
+    total = torch.zeros(len(some) * num_items, dtype=torch.float64)
+    row_of = torch.repeat_interleave(torch.arange(len(some)), some.sizes)
+    pairs = turned.sizes[some.columns.long()].cumsum(0)
+    done = 0
+    while done < len(row_of):
+        before = int(pairs[done - 1]) if done else 0
+        stop = int(torch.searchsorted(pairs, before + _PAIRS, right=True))
+        stop = min(max(stop, done + 1), len(row_of))
+        owner, place = turned.entries(some.columns[done:stop].long())
+        smaller = torch.minimum(some.weights[done:stop][owner], turned.weights[place])
+        at = row_of[done:stop][owner] * num_items + turned.columns[place]
+        total.index_add_(0, at, smaller.double())
+        done = stop
+    return total.float().view(len(some), num_items)
+
+
+@cache
+def _kernel() -> Any:
+    """Return the compiled function, or None where numba is missing."""
+    try:
+        from lookalike.retrieval.compiled_neighbours import add_shared
+    except ImportError:
+        return None
+    return add_shared

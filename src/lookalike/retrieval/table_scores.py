@@ -1,0 +1,249 @@
+"""From two embedding tables to any metrics by name, under any convention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lookalike.errors import DataError
+from lookalike.retrieval.evaluate import check_tables, comparable, numbered
+from lookalike.retrieval.intervals import clustered_interval
+from lookalike.retrieval.metric import mean
+from lookalike.retrieval.metric_names import ThresholdMetric, metric_by_name, threshold_metric
+from lookalike.retrieval.open_set import best_matches
+from lookalike.retrieval.pairs import PairCounts, count_pairs
+from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
+from lookalike.retrieval.ranks import RelevantRanks, Ties
+from lookalike.retrieval.rows import Table
+from lookalike.types import EmbeddingTable
+
+Binarize = Literal["round", "sign"] | None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How two tables are compared.
+
+    Attributes:
+        cameras: Items with the query's label and camera are removed.
+        own_images: The query's own image, told by its id, is removed.
+        junk: Labels whose gallery items are removed for all queries.
+        num_galleries: See :class:`~lookalike.retrieval.protocols.EvaluationProtocol`.
+        ties: How items of the same similarity are ordered.
+        normalize: Compare by cosine.
+        binarize: Compare codes.
+        memory: Bytes to use beside the tables.
+    """
+
+    cameras: bool = False
+    own_images: bool = False
+    junk: tuple[int, ...] = ()
+    num_galleries: int = 0
+    ties: Ties = "pessimistic"
+    normalize: bool = True
+    binarize: Binarize = None
+    memory: int = MEMORY
+
+
+@dataclass
+class Scores:
+    """What was found.
+
+    Attributes:
+        values: Metric to its mean over the answerable queries.
+        intervals: Metric to its 95 % interval; metrics of pairs have none.
+        per_query: Metric to ``[Q]``, NaN where a query does not count.
+        num_queries: Queries.
+        num_answerable: Queries with a relevant item.
+        num_gallery: Items.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    per_query: dict[str, Tensor] = field(default_factory=dict)
+    num_queries: int = 0
+    num_answerable: int = 0
+    num_gallery: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return each metric's value and interval, by the name it was asked for by."""
+        return {
+            name: {"value": value, "interval": list(self.intervals.get(name, ())) or None}
+            for name, value in self.values.items()
+        }
+
+
+def score_tables(
+    query: EmbeddingTable, gallery: EmbeddingTable, names: Sequence[str], rules: Rules
+) -> Scores:
+    """Score every query against the gallery.
+
+    Args:
+        query: The queries.
+        gallery: What is searched; with ``num_galleries`` the same table.
+        names: Of metrics, see ``metric_names``.
+        rules: How.
+
+    Raises:
+        ConfigError: If a metric is unknown.
+        DataError: If the tables do not fit each other or no query can be answered.
+    """
+    for name in names:
+        _ = threshold_metric(name) or metric_by_name(name)
+    check_tables(query, gallery if rules.cameras else replace(gallery, cameras=query.cameras))
+    if rules.junk:
+        junk = torch.tensor(rules.junk)
+        gallery = gallery.rows((~torch.isin(gallery.labels, junk)).nonzero()[:, 0])
+        query = query.rows((~torch.isin(query.labels, junk)).nonzero()[:, 0])
+    if rules.num_galleries:
+        return _random_galleries(query, names, rules)
+    return _score(query, gallery, names, rules)
+
+
+def _score(
+    query: EmbeddingTable, gallery: EmbeddingTable, names: Sequence[str], rules: Rules
+) -> Scores:
+    tables, facts = _arguments(query, gallery, rules)
+    ranks = rank_relevant(*tables, query.labels, gallery.labels, **facts, memory=rules.memory)
+    scores = Scores(
+        num_queries=len(query),
+        num_answerable=int((ranks.counts > 0).sum()),
+        num_gallery=len(gallery),
+    )
+    wanted = {name: threshold_metric(name) for name in dict.fromkeys(names)}
+    counts = None
+    if any(one and one.kind in ("auc", "tpr@fpr", "fnmr@fmr") for one in wanted.values()):
+        counts = count_pairs(*tables, query.labels, gallery.labels, **facts)
+    best = None
+    if any(one and one.kind in ("fpir", "tpir") for one in wanted.values()):
+        best = best_matches(*tables, query.labels, gallery.labels, **facts)
+    for name, metric in wanted.items():
+        if metric is None:
+            _note(scores, name, per_query(ranks, name, rules.ties), query.labels)
+        elif metric.kind in ("fpir", "tpir"):
+            assert best is not None
+            values = best.rate(metric.kind, metric.bound, ranks.counts > 0)
+            if metric.kind == "fpir" and values.isnan().all():
+                raise DataError(f"{name} needs queries whose label the gallery does not have.")
+            _note(scores, name, values, query.labels)
+        else:
+            assert counts is not None
+            scores.values[name] = _of_pairs(counts, metric)
+    return scores
+
+
+def per_query(ranks: RelevantRanks, name: str, ties: Ties = "pessimistic") -> Tensor:
+    """Return the values ``[Q]`` of a metric of ranks by name."""
+    return list(metric_by_name(name, ties).per_query(ranks).values())[-1]
+
+
+def _note(scores: Scores, name: str, values: Tensor, labels: Tensor) -> None:
+    scores.per_query[name] = values
+    scores.values[name] = mean(values)
+    scores.intervals[name] = clustered_interval(values, labels)
+
+
+def _of_pairs(counts: PairCounts, metric: ThresholdMetric) -> float:
+    if metric.kind == "auc":
+        return counts.auc()
+    rate, _ = counts.tpr_at_fpr(metric.bound)
+    return rate if metric.kind == "tpr@fpr" else 1.0 - rate
+
+
+def _arguments(
+    query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
+) -> tuple[tuple[Table, Table], dict[str, Any]]:
+    """Return the tables as they are compared, and what excludes pairs of them."""
+    prepare = partial(comparable, normalize=rules.normalize, binarize=rules.binarize)
+    tables = (
+        Table(query.embeddings, "query", names=query.ids, prepare=prepare),
+        Table(gallery.embeddings, "gallery", names=gallery.ids, prepare=prepare),
+    )
+    facts: dict[str, Any] = {}
+    if rules.cameras:
+        if query.cameras is None or gallery.cameras is None:
+            raise DataError("this protocol removes items by camera, and a table has no cameras.")
+        facts |= {"query_cameras": query.cameras, "gallery_cameras": gallery.cameras}
+    if rules.own_images:
+        ids = numbered(query.ids, gallery.ids)
+        facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
+    return tables, facts
+
+
+def _random_galleries(table: EmbeddingTable, names: Sequence[str], rules: Rules) -> Scores:
+    """Draw galleries of one image per label; a value is the mean over the draws."""
+    rng = np.random.default_rng(0)
+    labels = table.labels.numpy()
+    runs, sums = [], {name: torch.zeros(len(table), dtype=torch.float64) for name in names}
+    times = torch.zeros(len(table), dtype=torch.float64)
+    for _ in range(rules.num_galleries):
+        order = rng.permutation(len(labels))
+        _, first = np.unique(labels[order], return_index=True)
+        chosen = torch.from_numpy(np.sort(order[first]))
+        others = torch.ones(len(table), dtype=torch.bool)
+        others[chosen] = False
+        rest = others.nonzero()[:, 0]
+        if len(rest) == 0:
+            raise DataError("every label has a single image; no query is left beside the gallery.")
+        runs.append(_score(table.rows(rest), table.rows(chosen), names, rules))
+        times[rest] += 1
+        for name, values in runs[-1].per_query.items():
+            sums[name][rest] += values.nan_to_num()
+    whole = Scores(
+        num_queries=len(table),
+        num_answerable=int((times > 0).sum()),
+        num_gallery=runs[0].num_gallery,
+    )
+    for name in names:
+        whole.values[name] = float(np.mean([run.values[name] for run in runs]))
+        if name in runs[0].per_query:
+            values = sums[name] / torch.where(times > 0, times, torch.nan)
+            whole.per_query[name] = values
+            whole.intervals[name] = clustered_interval(values, table.labels)
+    return whole
+
+
+def sliced(scores: Scores, groups: Tensor) -> dict[int, dict[str, float]]:
+    """Return the values of every group of queries, such as those of one camera or label.
+
+    Args:
+        scores: Of all queries.
+        groups: ``[Q]`` int64.
+    """
+    found: dict[int, dict[str, float]] = {}
+    for group in torch.unique(groups).tolist():
+        own = groups == group
+        rows: Mapping[str, Tensor] = {k: v[own] for k, v in scores.per_query.items()}
+        found[group] = {k: float(v.nanmean()) for k, v in rows.items() if not v.isnan().all()}
+    return found
+
+
+def rank_for_explanation(
+    query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
+) -> tuple[RelevantRanks, Tensor]:
+    """Return the ranks, and ``[Q]`` how many relevant items have a similarity above 0."""
+    (queries, items), facts = _arguments(query, gallery, rules)
+    labels = (query.labels, gallery.labels)
+    ranks = rank_relevant(queries, items, *labels, **facts, memory=rules.memory)
+    positive = torch.zeros(len(query), dtype=torch.int64)
+    order = torch.argsort(gallery.labels, stable=True)
+    sorted_labels = gallery.labels[order]
+    first = torch.searchsorted(sorted_labels, query.labels)
+    last = torch.searchsorted(sorted_labels, query.labels, right=True)
+    for row in range(len(query)):
+        own = order[first[row] : last[row]]
+        if rules.own_images:
+            same = [gallery.ids[i] != query.ids[row] for i in own.tolist()]
+            own = own[torch.tensor(same, dtype=torch.bool)]
+        if rules.cameras and query.cameras is not None and gallery.cameras is not None:
+            own = own[gallery.cameras[own] != query.cameras[row]]
+        if len(own):
+            products = items.take(own) @ queries.take(torch.tensor([row]))[0]
+            positive[row] = int((products > 0).sum())
+    return ranks, positive
