@@ -113,3 +113,33 @@ def test_a_wrong_suffix_is_told_before_anything_is_built(tiny, lookalike):
     done = lookalike("embed", "-c", tiny / "run.yaml", "--out", tiny / "t.csv")
     assert done.returncode == 2
     assert ".npz or .safetensors" in done.stderr
+
+
+def test_the_curve_of_codes_is_drawn_and_told(two, lookalike):
+    picture, out = two / "curve.png", two / "curve.json"
+    wanted = ("--metric", "recall@1", "--curve", picture, "--json", out)
+    done = lookalike("eval", "--query", two / "b.npz", *wanted)
+    assert done.returncode == 0, done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    points = {(p["form"], p["width"], p["query"]): p for p in json.loads(out.read_text())}
+    assert {width for _, width, _ in points} == {16, 8, 4, 2}
+    whole = points["float32", 16, "same"]
+    assert whole["bytes_each"] == 64
+    assert points["binary", 16, "same"]["bytes_each"] == 2
+    scored = lookalike("eval", "--query", two / "b.npz", "--metric", "recall@1", "--json", "-")
+    assert json.loads(scored.stdout)["recall@1"]["value"] == whole["values"]["recall1"]
+    refused = lookalike("eval", "--query", two / "b.npz", "--re-rank", "--curve", picture)
+    assert refused.returncode == 2
+    assert "leave out --re-rank" in refused.stderr
+
+
+def test_neighbours_refine_a_search(two, lookalike):
+    plain, refined = {}, {}
+    for found, options in ((plain, ()), (refined, ("--augment", 4, "--expand", 4, "--re-rank"))):
+        done = lookalike("eval", "--query", two / "a.npz", *options, "--json", "-")
+        assert done.returncode == 0, done.stderr
+        found |= json.loads(done.stdout)
+    assert refined["mAP"]["value"] > plain["mAP"]["value"]
+    refused = lookalike("eval", "--query", two / "a.npz", "--re-rank", "--metric", "AUC")
+    assert refused.returncode == 2
+    assert "re-ranking leaves only an order" in refused.stderr

@@ -1,5 +1,7 @@
 """Conventions, random galleries, open sets, slices, comparisons, other libraries' definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,13 @@ import torch
 from lookalike.errors import ConfigError, DataError
 from lookalike.retrieval import evaluate_retrieval
 from lookalike.retrieval.comparison import Difference, paired_difference, verdicts
-from lookalike.retrieval.explain import block_means, readings
+from lookalike.retrieval.expansion import augment_database, expand_queries
+from lookalike.retrieval.explain import block_means, rank_for_explanation, readings
 from lookalike.retrieval.metric_names import metric_by_name, threshold_metric
 from lookalike.retrieval.metrics import MeanAveragePrecision, RecallAtK
 from lookalike.retrieval.protocols import PROTOCOLS, protocol_by_name
-from lookalike.retrieval.table_scores import Rules, rank_for_explanation, score_tables, sliced
+from lookalike.retrieval.rules import Rules
+from lookalike.retrieval.table_scores import score_tables, sliced
 from lookalike.types import EmbeddingTable
 
 
@@ -164,3 +168,38 @@ def test_the_definitions_of_others():
     assert {one.system for one in block_means(ranks)} == {
         f"PaddleClas, sim_block_size {size}" for size in (4, 16, 64)
     }
+
+
+def test_rules_average_and_re_rank_as_the_functions_do():
+    query, gallery = table(3, number=30), table(4)
+    metrics = [MeanAveragePrecision()]
+    wanted = evaluate_retrieval(query, gallery, metrics, re_ranking=True).values["mAP"]
+    found = score_tables(query, gallery, ["mAP"], Rules(cameras=True, re_rank=True))
+    assert found.values["mAP"] == wanted
+    items = augment_database(gallery.embeddings, n=3)
+    moved = replace(query, embeddings=expand_queries(query.embeddings, items, n=4))
+    wanted = evaluate_retrieval(moved, replace(gallery, embeddings=items), metrics).values["mAP"]
+    found = score_tables(query, gallery, ["mAP"], Rules(cameras=True, augment=3, expand=4))
+    assert found.values["mAP"] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_query_in_the_gallery_is_not_its_own_neighbour():
+    both = table(5)
+    own = torch.arange(len(both))
+    moved = expand_queries(both.embeddings, both.embeddings, n=4, own=own)
+    wanted = evaluate_retrieval(
+        replace(both, embeddings=moved), both, [RecallAtK([1])], same_images=True
+    )
+    found = score_tables(both, both, ["recall@1"], Rules(cameras=True, own_images=True, expand=4))
+    assert found.values["recall@1"] == wanted.values["recall1"]
+
+
+def test_junk_is_left_out_of_an_explanation_too():
+    query, gallery = table(7, number=30), table(8)
+    gallery.labels[:20] = -1
+    kept = gallery.rows((gallery.labels >= 0).nonzero()[:, 0])
+    found, _ = rank_for_explanation(query, gallery, Rules(cameras=True, junk=(-1,)))
+    wanted, _ = rank_for_explanation(query, kept, Rules(cameras=True))
+    assert torch.equal(found.ranks, wanted.ranks)
+    with pytest.raises(ConfigError, match="one gallery"):
+        rank_for_explanation(query, gallery, Rules(num_galleries=10))

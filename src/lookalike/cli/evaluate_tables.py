@@ -13,12 +13,14 @@ import torch
 from rich.console import Console
 from rich.table import Table as Grid
 
+from lookalike.cli.byte_curve import show_curve
 from lookalike.errors import ConfigError, DataError, writing
 from lookalike.inference.table_files import load_table
 from lookalike.retrieval.comparison import Difference, paired_difference, verdicts
 from lookalike.retrieval.protocols import protocol_by_name
 from lookalike.retrieval.ranks import Ties
-from lookalike.retrieval.table_scores import Binarize, Rules, Scores, score_tables, sliced
+from lookalike.retrieval.rules import Binarize, Rules
+from lookalike.retrieval.table_scores import Scores, score_tables, sliced
 from lookalike.types import EmbeddingTable
 
 DEFAULT_METRICS = ("recall@1", "recall@5", "mAP", "mINP")
@@ -34,6 +36,9 @@ class TableOptions:
     ties: Ties = "pessimistic"
     normalize: bool = True
     binarize: Binarize = None
+    augment: int = 0
+    expand: int = 0
+    re_rank: bool = False
     memory: str = "1GB"
 
 
@@ -45,6 +50,7 @@ def run_table_evaluation(
     json_file: str | None,
     slice_by: str | None,
     explain: bool,
+    curve: str | None,
 ) -> None:
     """Score a table of queries against a gallery."""
     if slice_by not in (None, "camera", "label"):
@@ -53,6 +59,13 @@ def run_table_evaluation(
     names, rules, said = _rules(options, *tables, same)
     if explain:
         _explain(*tables, rules)
+        return
+    if curve is not None:
+        points = show_curve(*tables, names, rules, curve, shown=json_file != "-")
+        if json_file != "-":
+            _say(f"Drew {curve}")
+        if json_file is not None:
+            _write(json_file, points)
         return
     scores = score_tables(*tables, names, rules)
     if json_file != "-":
@@ -123,6 +136,9 @@ def _rules(
         ties=options.ties,
         normalize=options.normalize,
         binarize=options.binarize,
+        augment=options.augment,
+        expand=options.expand,
+        re_rank=options.re_rank,
         memory=read_bytes(options.memory),
     )
     if options.protocol is not None:
@@ -245,8 +261,7 @@ def _show_comparison(differences: dict[str, Difference], told: dict[str, str], s
 
 
 def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> None:
-    from lookalike.retrieval.explain import block_means, readings
-    from lookalike.retrieval.table_scores import rank_for_explanation
+    from lookalike.retrieval.explain import block_means, rank_for_explanation, readings
 
     ranks, positive = rank_for_explanation(query, gallery, rules)
     grid = Grid("metric", "as defined by", "value", "which does", box=None, pad_edge=False)
@@ -258,7 +273,7 @@ def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> No
     _say(f"{len(ranks.counts):,} queries, {alone:,} of them without a relevant item.")
 
 
-def _write(json_file: str, content: dict[str, Any]) -> None:
+def _write(json_file: str, content: dict[str, Any] | list[dict[str, Any]]) -> None:
     text = json.dumps(content, indent=1) + "\n"
     if json_file == "-":
         print(text, end="")  # noqa: T201

@@ -10,15 +10,18 @@ from lookalike.cli.guard import guarded
 from lookalike.cli.options import (
     AllowImport,
     AllowMissing,
+    Augment,
     Codes,
     ConfigFile,
     Debug,
+    Expand,
     JsonFile,
     Memory,
     Metrics,
     Normalize,
     Overrides,
     ProtocolName,
+    ReRank,
     StrictDevice,
     TieRule,
 )
@@ -44,6 +47,9 @@ def evaluate(
     ties: TieRule = "pessimistic",
     normalize: Normalize = True,
     binarize: Codes = None,
+    augment: Augment = 0,
+    expand: Expand = 0,
+    re_rank: ReRank = False,
     memory: Memory = "1GB",
     slice_by: Annotated[
         str | None, typer.Option("--slice", help="Also by camera or label; the worst first.")
@@ -51,6 +57,10 @@ def evaluate(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show how other libraries would score the tables.")
     ] = False,
+    curve: Annotated[
+        str | None,
+        typer.Option("--curve", help="Draw recall against bytes of codes into this picture."),
+    ] = None,
     json_file: JsonFile = None,
     tables: Annotated[
         str | None,
@@ -71,10 +81,13 @@ def evaluate(
             run_table_evaluation(
                 query,
                 gallery,
-                _table_options(metric, protocol, ties, normalize, binarize, memory),
+                _table_options(
+                    metric, protocol, ties, normalize, binarize, augment, expand, re_rank, memory
+                ),
                 json_file=json_file,
                 slice_by=slice_by,
                 explain=explain,
+                curve=curve,
             )
             return
         from lookalike.cli.evaluate import run_evaluation
@@ -84,8 +97,12 @@ def evaluate(
             "--protocol": protocol,
             "--gallery": gallery,
             "--binarize": binarize,
+            "--augment": augment,
+            "--expand": expand,
+            "--re-rank": re_rank,
             "--slice": slice_by,
             "--explain": explain,
+            "--curve": curve,
         }
         if given := [name for name, value in only_tables.items() if value]:
             raise ConfigError(
@@ -111,6 +128,9 @@ def compare(
     ties: TieRule = "pessimistic",
     normalize: Normalize = True,
     binarize: Codes = None,
+    augment: Augment = 0,
+    expand: Expand = 0,
+    re_rank: ReRank = False,
     memory: Memory = "1GB",
     json_file: JsonFile = None,
     debug: Debug = False,
@@ -119,21 +139,36 @@ def compare(
     with guarded(debug):
         from lookalike.cli.evaluate_tables import run_comparison
 
-        options = _table_options(metric, protocol, ties, normalize, binarize, memory)
+        options = _table_options(
+            metric, protocol, ties, normalize, binarize, augment, expand, re_rank, memory
+        )
         run_comparison(first, second, options, json_file=json_file)
 
 
 def _table_options(
-    metric: list[str] | None,
-    protocol: str | None,
-    ties: str,
-    normalize: bool,
-    binarize: str | None,
-    memory: str,
+    metric: Metrics,
+    protocol: ProtocolName,
+    ties: TieRule,
+    normalize: Normalize,
+    binarize: Codes,
+    augment: Augment,
+    expand: Expand,
+    re_rank: ReRank,
+    memory: Memory,
 ) -> TableOptions:
     from lookalike.cli.evaluate_tables import TableOptions
 
-    return TableOptions(metric or (), protocol, ties, normalize, binarize, memory)  # type: ignore[arg-type]
+    return TableOptions(
+        metrics=metric or (),
+        protocol=protocol,
+        ties=ties,
+        normalize=normalize,
+        binarize=binarize,
+        augment=augment,
+        expand=expand,
+        re_rank=re_rank,
+        memory=memory,
+    )
 
 
 def embed(

@@ -43,5 +43,14 @@ Normalize = Annotated[bool, typer.Option(help="Compare by cosine, or by inner pr
 Codes = Annotated[
     Literal["round", "sign"] | None, typer.Option("--binarize", help="Compare codes.")
 ]
+Augment = Annotated[
+    int, typer.Option("--augment", min=0, help="Average each gallery image with its nearest, N.")
+]
+Expand = Annotated[
+    int, typer.Option("--expand", min=0, help="Average each query with its nearest items, N.")
+]
+ReRank = Annotated[
+    bool, typer.Option("--re-rank", help="Rank by k-reciprocal neighbours (20, 6, 0.3).")
+]
 Memory = Annotated[str, typer.Option("--memory", help="To use beside the tables, such as 2GB.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

@@ -77,9 +77,10 @@ def recall_per_byte(
         ValueError: If a form is unknown or a width is not from 1 to D.
 
     Example:
-        >>> table = EmbeddingTable(torch.eye(16).repeat(2, 1), torch.arange(16).repeat(2),
-        ...     [str(number) for number in range(32)])
-        >>> for point in recall_per_byte(table, table, forms=["float16", "binary"], same_images=True):
+        >>> ids = [str(number) for number in range(32)]
+        >>> table = EmbeddingTable(torch.eye(16).repeat(2, 1), torch.arange(16).repeat(2), ids)
+        >>> forms = ["float16", "binary"]
+        >>> for point in recall_per_byte(table, table, forms=forms, same_images=True):
         ...     print(point.form, point.query, point.bytes_each, point.values)
         float16 same 32 {'recall1': 1.0}
         binary same 2 {'recall1': 1.0}

@@ -104,11 +104,11 @@ class Int8Codes:
         steps: ``[D]`` float32.
 
     Example:
-        >>> codes = Int8Codes.of(torch.tensor([[1.0, 0.02], [-0.5, 0.01]]))
+        >>> codes = Int8Codes.of(torch.tensor([[1.0, 0.02], [-0.3, 0.005]]))
         >>> codes.codes.tolist()
-        [[127, 127], [-64, 64]]
-        >>> Int8Codes.of(torch.tensor([[1.0, 0.02], [-0.5, 0.01]]), scale="global").codes.tolist()
-        [[127, 3], [-64, 1]]
+        [[127, 127], [-38, 32]]
+        >>> Int8Codes.of(torch.tensor([[1.0, 0.02], [-0.3, 0.005]]), scale="global").codes.tolist()
+        [[127, 3], [-38, 1]]
     """
 
     codes: Tensor

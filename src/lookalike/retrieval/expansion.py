@@ -29,8 +29,8 @@ def expand_queries(
     power of 0 it is 1. Of equally near images those of the smaller row are taken.
 
     Source: Radenovic, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation",
-    TPAMI 2019 (alpha QE; its n does not count the query). https://arxiv.org/abs/1711.02512 The plain average: Chum et
-    al., "Total Recall", ICCV 2007.
+    TPAMI 2019 (alpha QE; its n does not count the query). https://arxiv.org/abs/1711.02512
+    The plain average: Chum et al., "Total Recall", ICCV 2007.
 
     Args:
         query: ``[Q, D]``, of any length.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lookalike.errors import ConfigError
 from lookalike.retrieval.metric import mean, per_query_sums
 from lookalike.retrieval.metrics import (
     MeanAveragePrecision,
@@ -15,7 +16,10 @@ from lookalike.retrieval.metrics import (
     PrecisionAtK,
     RecallAtK,
 )
+from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks
+from lookalike.retrieval.rules import Rules
+from lookalike.types import EmbeddingTable
 
 K = 5
 
@@ -133,10 +137,35 @@ def block_means(ranks: RelevantRanks, blocks: tuple[int, ...] = (4, 16, 64)) -> 
     return found
 
 
-def check_answerable(ranks: RelevantRanks) -> None:
-    """Refuse tables in which no query has a relevant item.
+def rank_for_explanation(
+    query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
+) -> tuple[RelevantRanks, Tensor]:
+    """Return the ranks, and ``[Q]`` how many relevant items have a similarity above 0.
 
     Raises:
-        DataError: If there is none.
+        ConfigError: If the rules have no one gallery or no similarities to explain.
+        DataError: If no query has a relevant item.
     """
-    mean(RecallAtK([1]).per_query(ranks)["recall1"])
+    if rules.num_galleries or rules.re_rank:
+        raise ConfigError("--explain needs one gallery ranked by similarity, not re-ranked.")
+    query, gallery = rules.without_junk(query, gallery)
+    (queries, items), facts = rules.prepared(query, gallery)
+    labels = (query.labels, gallery.labels)
+    ranks = rank_relevant(queries, items, *labels, **facts, memory=rules.memory)
+    mean(RecallAtK([1]).per_query(ranks)["recall1"])  # refuses tables without an answer
+    positive = torch.zeros(len(query), dtype=torch.int64)
+    order = torch.argsort(gallery.labels, stable=True)
+    sorted_labels = gallery.labels[order]
+    first = torch.searchsorted(sorted_labels, query.labels)
+    last = torch.searchsorted(sorted_labels, query.labels, right=True)
+    for row in range(len(query)):
+        own = order[first[row] : last[row]]
+        if rules.own_images:
+            same = [gallery.ids[i] != query.ids[row] for i in own.tolist()]
+            own = own[torch.tensor(same, dtype=torch.bool)]
+        if rules.cameras and query.cameras is not None and gallery.cameras is not None:
+            own = own[gallery.cameras[own] != query.cameras[row]]
+        if len(own):
+            products = items.take(own) @ queries.take(torch.tensor([row]))[0]
+            positive[row] = int((products > 0).sum())
+    return ranks, positive

@@ -25,8 +25,8 @@ class ReRanking:
     entries; :func:`needed_bytes` bounds them. With numba and without, the numbers are the same.
 
     Ties: an image is its own nearest, also beside a copy of it; of images at the same distance,
-    those of the smaller number (queries first, then the gallery) are nearer. Numbers of one query do
-    not depend on the queries it is asked for with.
+    those of the smaller number (queries first, then the gallery) are nearer. What is found for a
+    query does not depend on the queries it is asked for with.
 
     Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding",
     CVPR 2017. https://arxiv.org/abs/1701.08398

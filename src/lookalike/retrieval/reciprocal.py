@@ -95,7 +95,8 @@ def _members(near: Tensor, own: Tensor, theirs: Tensor, rows: Tensor) -> tuple[T
     inside = (known.gather(1, place) == flat).view_as(further) & exist
     joins = exist & (3 * inside.sum(dim=2) > 2 * exist.sum(dim=2))[:, :, None]
     offset = torch.arange(len(rows))[:, None] * number
-    keys = torch.cat([(mine + offset)[real], (further + offset[:, :, None])[joins]]).unique()
+    keys = torch.cat([(mine + offset)[real], (further + offset[:, :, None])[joins]])
+    keys = torch.unique(keys)
     return keys // number, keys % number
 
 
@@ -104,6 +105,6 @@ def _squared(points: Tensor, left: Tensor, right: Tensor) -> Tensor:
     step = max(1, _NUMBERS // points.shape[1])
     parts = [
         (points[a] - points[b]).square_().sum(dim=1)
-        for a, b in zip(left.split(step), right.split(step), strict=True)
+        for a, b in zip(torch.split(left, step), torch.split(right, step), strict=True)
     ]
     return torch.cat(parts)

@@ -12,9 +12,9 @@ import torch
 
 
 def in_shares(kernel: Callable[..., None], num_rows: int, *arguments: Any) -> None:
-    """Call ``kernel(start, stop, *arguments)`` for shares of the rows, as many as there are threads.
+    """Call ``kernel(start, stop, *arguments)`` for shares of the rows, one in each thread.
 
-    The threads are Python's: numba's own would change how many PyTorch uses. The kernel has to
+    As many threads as PyTorch uses, but Python's: numba's own would change that. The kernel has to
     let go of the interpreter's lock, and to write only into its own rows.
 
     Example:

@@ -105,9 +105,9 @@ def shared(some: SparseRows, turned: SparseRows, num_items: int) -> Tensor:
     if kernel is None:
         return _shared_plainly(some, turned, num_items)
     total = torch.empty(len(some), num_items)
-    pieces = (some.starts, some.columns, some.weights)
-    pieces += (turned.starts, turned.columns, turned.weights, total)
-    in_shares(kernel, len(some), *(piece.numpy() for piece in pieces))
+    left = (some.starts, some.columns, some.weights)
+    right = (turned.starts, turned.columns, turned.weights)
+    in_shares(kernel, len(some), *(piece.numpy() for piece in (*left, *right, total)))
     return total
 
 

@@ -4,51 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lookalike.errors import DataError
-from lookalike.retrieval.evaluate import check_tables, comparable, numbered
+from lookalike.errors import ConfigError, DataError
+from lookalike.retrieval.evaluate import check_tables
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metric import mean
 from lookalike.retrieval.metric_names import ThresholdMetric, metric_by_name, threshold_metric
 from lookalike.retrieval.open_set import best_matches
 from lookalike.retrieval.pairs import PairCounts, count_pairs
-from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
+from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks, Ties
-from lookalike.retrieval.rows import Table
+from lookalike.retrieval.re_ranking import ReRanking
+from lookalike.retrieval.rules import Rules
 from lookalike.types import EmbeddingTable
-
-Binarize = Literal["round", "sign"] | None
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How two tables are compared.
-
-    Attributes:
-        cameras: Items with the query's label and camera are removed.
-        own_images: The query's own image, told by its id, is removed.
-        junk: Labels whose gallery items are removed for all queries.
-        num_galleries: See :class:`~lookalike.retrieval.protocols.EvaluationProtocol`.
-        ties: How items of the same similarity are ordered.
-        normalize: Compare by cosine.
-        binarize: Compare codes.
-        memory: Bytes to use beside the tables.
-    """
-
-    cameras: bool = False
-    own_images: bool = False
-    junk: tuple[int, ...] = ()
-    num_galleries: int = 0
-    ties: Ties = "pessimistic"
-    normalize: bool = True
-    binarize: Binarize = None
-    memory: int = MEMORY
 
 
 @dataclass
@@ -91,16 +64,15 @@ def score_tables(
         rules: How.
 
     Raises:
-        ConfigError: If a metric is unknown.
+        ConfigError: If a metric is unknown, or needs similarities and only an order is left.
         DataError: If the tables do not fit each other or no query can be answered.
     """
     for name in names:
-        _ = threshold_metric(name) or metric_by_name(name)
+        of_threshold = threshold_metric(name) or not metric_by_name(name)
+        if of_threshold and rules.re_rank:
+            raise ConfigError(f"{name} needs similarities; re-ranking leaves only an order.")
     check_tables(query, gallery if rules.cameras else replace(gallery, cameras=query.cameras))
-    if rules.junk:
-        junk = torch.tensor(rules.junk)
-        gallery = gallery.rows((~torch.isin(gallery.labels, junk)).nonzero()[:, 0])
-        query = query.rows((~torch.isin(query.labels, junk)).nonzero()[:, 0])
+    query, gallery = rules.without_junk(query, gallery)
     if rules.num_galleries:
         return _random_galleries(query, names, rules)
     return _score(query, gallery, names, rules)
@@ -109,8 +81,16 @@ def score_tables(
 def _score(
     query: EmbeddingTable, gallery: EmbeddingTable, names: Sequence[str], rules: Rules
 ) -> Scores:
-    tables, facts = _arguments(query, gallery, rules)
-    ranks = rank_relevant(*tables, query.labels, gallery.labels, **facts, memory=rules.memory)
+    tables, facts = rules.prepared(query, gallery)
+    similarity = ReRanking(*(table.all() for table in tables)).similarity if rules.re_rank else None
+    ranks = rank_relevant(
+        *tables,
+        query.labels,
+        gallery.labels,
+        **facts,
+        similarity=similarity,
+        memory=rules.memory,
+    )
     scores = Scores(
         num_queries=len(query),
         num_answerable=int((ranks.counts > 0).sum()),
@@ -154,26 +134,6 @@ def _of_pairs(counts: PairCounts, metric: ThresholdMetric) -> float:
         return counts.auc()
     rate, _ = counts.tpr_at_fpr(metric.bound)
     return rate if metric.kind == "tpr@fpr" else 1.0 - rate
-
-
-def _arguments(
-    query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
-) -> tuple[tuple[Table, Table], dict[str, Any]]:
-    """Return the tables as they are compared, and what excludes pairs of them."""
-    prepare = partial(comparable, normalize=rules.normalize, binarize=rules.binarize)
-    tables = (
-        Table(query.embeddings, "query", names=query.ids, prepare=prepare),
-        Table(gallery.embeddings, "gallery", names=gallery.ids, prepare=prepare),
-    )
-    facts: dict[str, Any] = {}
-    if rules.cameras:
-        if query.cameras is None or gallery.cameras is None:
-            raise DataError("this protocol removes items by camera, and a table has no cameras.")
-        facts |= {"query_cameras": query.cameras, "gallery_cameras": gallery.cameras}
-    if rules.own_images:
-        ids = numbered(query.ids, gallery.ids)
-        facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
-    return tables, facts
 
 
 def _random_galleries(table: EmbeddingTable, names: Sequence[str], rules: Rules) -> Scores:
@@ -222,28 +182,3 @@ def sliced(scores: Scores, groups: Tensor) -> dict[int, dict[str, float]]:
         rows: Mapping[str, Tensor] = {k: v[own] for k, v in scores.per_query.items()}
         found[group] = {k: float(v.nanmean()) for k, v in rows.items() if not v.isnan().all()}
     return found
-
-
-def rank_for_explanation(
-    query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
-) -> tuple[RelevantRanks, Tensor]:
-    """Return the ranks, and ``[Q]`` how many relevant items have a similarity above 0."""
-    (queries, items), facts = _arguments(query, gallery, rules)
-    labels = (query.labels, gallery.labels)
-    ranks = rank_relevant(queries, items, *labels, **facts, memory=rules.memory)
-    positive = torch.zeros(len(query), dtype=torch.int64)
-    order = torch.argsort(gallery.labels, stable=True)
-    sorted_labels = gallery.labels[order]
-    first = torch.searchsorted(sorted_labels, query.labels)
-    last = torch.searchsorted(sorted_labels, query.labels, right=True)
-    for row in range(len(query)):
-        own = order[first[row] : last[row]]
-        if rules.own_images:
-            same = [gallery.ids[i] != query.ids[row] for i in own.tolist()]
-            own = own[torch.tensor(same, dtype=torch.bool)]
-        if rules.cameras and query.cameras is not None and gallery.cameras is not None:
-            own = own[gallery.cameras[own] != query.cameras[row]]
-        if len(own):
-            products = items.take(own) @ queries.take(torch.tensor([row]))[0]
-            positive[row] = int((products > 0).sum())
-    return ranks, positive

@@ -1,0 +1,109 @@
+"""How two tables are compared, and the tables made ready for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lookalike.errors import DataError
+from lookalike.retrieval.evaluate import comparable, numbered
+from lookalike.retrieval.expansion import augment_database, expand_queries
+from lookalike.retrieval.rank_relevant import MEMORY
+from lookalike.retrieval.ranks import Ties
+from lookalike.retrieval.rows import Table
+from lookalike.types import EmbeddingTable
+
+Binarize = Literal["round", "sign"] | None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How two tables are compared.
+
+    Attributes:
+        cameras: Items with the query's label and camera are removed.
+        own_images: The query's own image, told by its id, is removed.
+        junk: Labels whose gallery items are removed for all queries.
+        num_galleries: See :class:`~lookalike.retrieval.protocols.EvaluationProtocol`.
+        ties: How items of the same similarity are ordered.
+        normalize: Compare by cosine.
+        binarize: Compare codes.
+        augment: Images in the average that replaces a gallery image; 0 and 1 leave it.
+        expand: Images in the average that replaces a query; 0 and 1 leave it.
+        re_rank: Rank by k-reciprocal neighbours.
+        memory: Bytes to use beside the tables. Expansion and re-ranking read both tables whole.
+    """
+
+    cameras: bool = False
+    own_images: bool = False
+    junk: tuple[int, ...] = ()
+    num_galleries: int = 0
+    ties: Ties = "pessimistic"
+    normalize: bool = True
+    binarize: Binarize = None
+    augment: int = 0
+    expand: int = 0
+    re_rank: bool = False
+    memory: int = MEMORY
+
+    def without_junk(
+        self, query: EmbeddingTable, gallery: EmbeddingTable
+    ) -> tuple[EmbeddingTable, EmbeddingTable]:
+        """Return the tables without rows of a junk label."""
+        if not self.junk:
+            return query, gallery
+        junk = torch.tensor(self.junk)
+        kept = [(~torch.isin(table.labels, junk)).nonzero()[:, 0] for table in (query, gallery)]
+        return query.rows(kept[0]), gallery.rows(kept[1])
+
+    def prepared(
+        self, query: EmbeddingTable, gallery: EmbeddingTable
+    ) -> tuple[tuple[Table, Table], dict[str, Any]]:
+        """Return the tables as they are compared, and what excludes pairs of them.
+
+        Raises:
+            DataError: If cameras are needed and a table has none.
+        """
+        facts: dict[str, Any] = {}
+        if self.cameras:
+            if query.cameras is None or gallery.cameras is None:
+                raise DataError("this protocol removes items by camera; a table has no cameras.")
+            facts |= {"query_cameras": query.cameras, "gallery_cameras": gallery.cameras}
+        if self.own_images:
+            ids = numbered(query.ids, gallery.ids)
+            facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
+        if self.augment <= 1 and self.expand <= 1:
+            prepare = partial(comparable, normalize=self.normalize, binarize=self.binarize)
+            return (
+                Table(query.embeddings, "query", names=query.ids, prepare=prepare),
+                Table(gallery.embeddings, "gallery", names=gallery.ids, prepare=prepare),
+            ), facts
+        own = _rows_of_own_images(*ids) if self.own_images else None
+        return self._averaged(query, gallery, own), facts
+
+    def _averaged(
+        self, query: EmbeddingTable, gallery: EmbeddingTable, own: Tensor | None
+    ) -> tuple[Table, Table]:
+        """Return the tables with neighbours averaged; the averages have length one."""
+        queries = Table(query.embeddings, "query", names=query.ids).all()
+        items = Table(gallery.embeddings, "gallery", names=gallery.ids).all()
+        if self.augment > 1:
+            items = augment_database(items, n=self.augment)
+        if self.expand > 1:
+            queries = expand_queries(queries, items, n=self.expand, own=own)
+        prepare = partial(comparable, normalize=self.normalize, binarize=self.binarize)
+        return (
+            Table(queries, "query", names=query.ids, prepare=prepare),
+            Table(items, "gallery", names=gallery.ids, prepare=prepare),
+        )
+
+
+def _rows_of_own_images(query: Tensor, gallery: Tensor) -> Tensor:
+    """Return ``[Q]``: the gallery row with each query's id, -1 for none."""
+    found = torch.full((int(torch.cat([query, gallery]).max()) + 1,), -1)
+    found[gallery] = torch.arange(len(gallery))
+    return found[query]
