@@ -1,6 +1,7 @@
 """Predictions first, metrics second: ``embed``, ``eval`` of tables, ``compare``."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -37,6 +38,9 @@ def test_a_stored_table_gives_the_numbers_of_the_training_to_the_last_bit(traine
     assert scores["mAP"]["value"] == measured["mAP"]
     low, high = scores["mAP"]["interval"]
     assert low <= scores["mAP"]["value"] <= high
+    shutil.copy(table, trained / "copy.npz")
+    again = lookalike("eval", "--query", table, "--gallery", trained / "copy.npz", *metrics)
+    assert "the query's own image is removed" in again.stdout
     done = lookalike("eval", "--query", trained / "Query.npz", "--gallery", trained / "Train.npz")
     assert done.returncode == 0, done.stderr
     again = lookalike("embed", *model, "--split", "Quary", "--out", trained / "x.npz")

@@ -112,7 +112,16 @@ def load_pair(
             f"{query} and {gallery} were made by different weights ({', '.join(sorted(marks))}); "
             "embed both with one model."
         )
-    return (queries, items), False
+    return (queries, items), _equal(queries, items)
+
+
+def _equal(first: EmbeddingTable, second: EmbeddingTable) -> bool:
+    """Tell whether two files hold one table, so that a query's own image is in the gallery."""
+    return (
+        first.ids == second.ids
+        and torch.equal(first.labels, second.labels)
+        and torch.equal(first.embeddings, second.embeddings)
+    )
 
 
 def _pair_in(source: str) -> tuple[str, str | None]:
