@@ -10,7 +10,7 @@ from lookalike.errors import ConfigError, DataError
 from lookalike.retrieval import evaluate_retrieval
 from lookalike.retrieval.comparison import Difference, paired_difference, verdicts
 from lookalike.retrieval.expansion import augment_database, expand_queries
-from lookalike.retrieval.explain import block_means, rank_for_explanation, readings
+from lookalike.retrieval.explain import paddleclas_readings, rank_for_explanation, readings
 from lookalike.retrieval.metric_names import metric_by_name, threshold_metric
 from lookalike.retrieval.metrics import MeanAveragePrecision, RecallAtK
 from lookalike.retrieval.protocols import PROTOCOLS, protocol_by_name
@@ -165,9 +165,15 @@ def test_the_definitions_of_others():
     relevant = query.labels[:, None] == gallery.labels
     relevant &= query.cameras[:, None] != gallery.cameras
     assert positive.tolist() == (relevant & (similarity > 0)).sum(dim=1).tolist()
-    assert {one.system for one in block_means(ranks)} == {
-        f"PaddleClas, sim_block_size {size}" for size in (4, 16, 64)
-    }
+    theirs = {(one.metric, one.system): one.value for one in _theirs(query, gallery)}
+    wanted = evaluate_retrieval(
+        query, gallery, [MeanAveragePrecision()], protocol="reference", block_size=8
+    )
+    assert theirs["mAP", "PaddleClas, blocks of 8"] == pytest.approx(wanted.values["mAP"])
+
+
+def _theirs(query, gallery):
+    return paddleclas_readings(query, gallery, Rules(cameras=True))
 
 
 def test_rules_average_and_re_rank_as_the_functions_do():

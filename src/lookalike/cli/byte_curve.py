@@ -49,7 +49,7 @@ def show_curve(
     if shown:
         _print(points)
     with writing(Path(picture)):
-        _draw(points, Path(picture))
+        _draw(points, names[0], Path(picture))
     return [vars(point) for point in points]
 
 
@@ -78,7 +78,7 @@ def _print(points: Sequence[CurvePoint]) -> None:
     Console(highlight=False).print(grid)
 
 
-def _draw(points: Sequence[CurvePoint], path: Path) -> None:
+def _draw(points: Sequence[CurvePoint], title: str, path: Path) -> None:
     from matplotlib.figure import Figure
 
     name = next(iter(points[0].values))
@@ -92,7 +92,9 @@ def _draw(points: Sequence[CurvePoint], path: Path) -> None:
         axes.plot([point.bytes_each for point in own], values, style, label=label)
     axes.set_xscale("log", base=2)
     axes.set_xlabel("bytes of a gallery image (width D, D/2, D/4, D/8)")
-    axes.set_ylabel(f"{name} %")
+    axes.set_xticks(amounts := sorted({point.bytes_each for point in points}), map(str, amounts))
+    axes.minorticks_off()
+    axes.set_ylabel(f"{title} %")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

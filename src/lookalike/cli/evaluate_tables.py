@@ -270,11 +270,15 @@ def _show_comparison(differences: dict[str, Difference], told: dict[str, str], s
 
 
 def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> None:
-    from lookalike.retrieval.explain import block_means, rank_for_explanation, readings
+    from lookalike.retrieval.explain import (
+        paddleclas_readings,
+        rank_for_explanation,
+        readings,
+    )
 
     ranks, positive = rank_for_explanation(query, gallery, rules)
     grid = Grid("metric", "as defined by", "value", "which does", box=None, pad_edge=False)
-    rows = readings(ranks, positive) + block_means(ranks)
+    rows = readings(ranks, positive) + paddleclas_readings(query, gallery, rules)
     for one in sorted(rows, key=lambda reading: reading.metric.lower()):
         grid.add_row(one.metric, one.system, f"{one.value:.5f}", one.why)
     Console(highlight=False).print(grid)

@@ -18,10 +18,17 @@ from lookalike.retrieval.metrics import (
 )
 from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks
+from lookalike.retrieval.reference_protocol import reference_evaluation
 from lookalike.retrieval.rules import Rules
 from lookalike.types import EmbeddingTable
 
 K = 5
+_BLOCKS = "mean of means of blocks of queries; excluded items rank at similarity 0"
+_PADDLECLAS = {
+    "recall@1": _BLOCKS,
+    "mAP": _BLOCKS,
+    "mINP": "the same, and the rank is counted from 0: a perfect ranking is inf",
+}
 
 
 @dataclass(frozen=True)
@@ -72,8 +79,6 @@ def readings(ranks: RelevantRanks, positive: Tensor) -> list[Reading]:
     )
     penalty = MeanInverseNegativePenalty().per_query(ranks)["mINP"]
     add("mINP", "Lookalike", penalty, "relevant items / rank of the last one")
-    from_zero = ranks.counts / (ranks.counts / penalty - 1.0)
-    add("mINP", "PaddleClas", from_zero, "the rank is counted from 0: a perfect ranking is inf")
     precision = PrecisionAtK([K]).per_query(ranks)[f"precision@{K}"]
     add(f"precision@{K}", "Lookalike", precision, "every query counts, divided by K")
     answerable = torch.where(ranks.counts > 0, precision, torch.nan)
@@ -125,15 +130,29 @@ def _above_zero(ranks: RelevantRanks, positive: Tensor) -> Tensor:
     return torch.where(ranks.counts > 0, some, torch.nan)
 
 
-def block_means(ranks: RelevantRanks, blocks: tuple[int, ...] = (4, 16, 64)) -> list[Reading]:
-    """Return Recall@1 as a mean of means of blocks, each over its own answerable queries."""
-    recall = RecallAtK([1]).per_query(ranks)["recall1"]
+def paddleclas_readings(
+    query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
+) -> list[Reading]:
+    """Score tables as PaddleClas does, in blocks of three sizes (its default is 64)."""
+    query, gallery = rules.without_junk(query, gallery)
+    (queries, items), facts = rules.prepared(query, gallery)
+    left, right = queries.all(), items.all().T
+    metrics = [RecallAtK([1]), MeanAveragePrecision(), MeanInverseNegativePenalty()]
+    itself = "; a query finds itself" if rules.own_images and not rules.cameras else ""
     found = []
-    for size in blocks:
-        parts = torch.split(recall, size)
-        value = sum(float(part.nanmean()) * len(part) for part in parts) / len(recall)
-        why = f"mean of the means of blocks of {size} queries, weighted by their length"
-        found.append(Reading("recall@1", f"PaddleClas, sim_block_size {size}", value, why))
+    for size in (8, 64, 512):
+        values, _ = reference_evaluation(
+            metrics,
+            lambda rows: left[rows] @ right,
+            query.labels,
+            gallery.labels,
+            query_cameras=facts.get("query_cameras"),
+            gallery_cameras=facts.get("gallery_cameras"),
+            block_size=size,
+        )
+        system = f"PaddleClas, blocks of {size}"
+        for metric, key in (("recall@1", "recall1"), ("mAP", "mAP"), ("mINP", "mINP")):
+            found.append(Reading(metric, system, values[key], _PADDLECLAS[metric] + itself))
     return found
 
 
