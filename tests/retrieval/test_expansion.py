@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from lookalike.errors import DataError
 from lookalike.geometry import unit
-from lookalike.retrieval import expansion, nearest
+from lookalike.retrieval import expansion, nearest, products
 from lookalike.retrieval.expansion import augment_database, expand_queries
 
 
@@ -52,7 +52,7 @@ alphas = st.sampled_from([0.0, 1.0]) | st.floats(0.0, 4.0)
 def test_expansion_is_its_definition(num_queries, num_gallery, width, n, alpha, seed):
     query, gallery = normal(num_queries, width, seed), normal(num_gallery, width, seed + 100)
     with (
-        mock.patch.multiple(nearest, ROWS=16, COLUMNS=16),
+        mock.patch.multiple(products, BLOCK=16, TILE=16),
         mock.patch.object(expansion, "_NUMBERS", 64),
     ):
         found = expand_queries(query, gallery, n=n, alpha=alpha)

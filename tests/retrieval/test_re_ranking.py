@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lookalike.errors import DataError
-from lookalike.retrieval import ReRanking, nearest, rank_relevant, sparse
+from lookalike.retrieval import ReRanking, nearest, products, rank_relevant, sparse
 from lookalike.retrieval.re_ranking import needed_bytes
 from lookalike.retrieval.reciprocal import describe
 from lookalike.retrieval.shares import in_shares
@@ -26,7 +26,7 @@ def plainly():
 
 
 def small_tiles():
-    return mock.patch.multiple(nearest, ROWS=16, COLUMNS=16)
+    return mock.patch.multiple(products, BLOCK=16, TILE=16)
 
 
 def oracle(points, num_queries, k1, k2, lamb):

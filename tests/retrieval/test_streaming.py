@@ -121,3 +121,17 @@ def test_an_embedding_that_is_not_finite_is_named(tables):
     named = Table(broken, "gallery", names=[f"image_{i}.jpg" for i in range(9000)])
     with pytest.raises(ValueError, match=r"gallery row 7000 \(image_7000.jpg\) is not finite"):
         rank_relevant(query, named, labels, gallery_labels)
+
+
+def test_given_similarities_are_asked_for_once():
+    rng = np.random.default_rng(0)
+    query, gallery = (torch.from_numpy(rng.integers(-4, 5, (600, 8))).float() for _ in "qg")
+    labels, asked = torch.arange(600) % 50, []
+
+    def similarity(rows):
+        asked.append(rows)
+        return query[rows] @ gallery.T
+
+    found = rank_relevant(query, gallery, labels, labels, similarity=similarity)
+    assert torch.cat(asked).sort().values.tolist() == list(range(600))
+    assert torch.equal(found.ranks, rank_relevant(query, gallery, labels, labels).ranks)

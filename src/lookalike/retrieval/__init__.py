@@ -1,6 +1,9 @@
 """Exact retrieval metrics from embeddings. Tensors in, numbers out: no models, no files."""
 
+from lookalike.retrieval.byte_curve import CurvePoint, recall_per_byte
+from lookalike.retrieval.codes import BinaryCodes, Int8Codes
 from lookalike.retrieval.evaluate import RetrievalResult, evaluate_retrieval
+from lookalike.retrieval.expansion import augment_database, expand_queries
 from lookalike.retrieval.metric import RetrievalMetric
 from lookalike.retrieval.metrics import (
     CMC,
@@ -10,13 +13,16 @@ from lookalike.retrieval.metrics import (
     PrecisionAtK,
     RecallAtK,
 )
-from lookalike.retrieval.neighbours import nearest_neighbours
+from lookalike.retrieval.nearest import nearest_neighbours
 from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks, ranks_from_similarity
 from lookalike.retrieval.re_ranking import ReRanking
 
 __all__ = [
     "CMC",
+    "BinaryCodes",
+    "CurvePoint",
+    "Int8Codes",
     "MeanAveragePrecision",
     "MeanInverseNegativePenalty",
     "MeanReciprocalRank",
@@ -26,8 +32,11 @@ __all__ = [
     "RelevantRanks",
     "RetrievalMetric",
     "RetrievalResult",
+    "augment_database",
     "evaluate_retrieval",
+    "expand_queries",
     "nearest_neighbours",
     "rank_relevant",
     "ranks_from_similarity",
+    "recall_per_byte",
 ]

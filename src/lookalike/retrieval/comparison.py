@@ -104,7 +104,7 @@ def _p_value(sums: Array, rng: np.random.Generator, resamples: int) -> float:
     for _ in range(resamples):
         signs = rng.integers(0, 2, size=len(moved)) * 2 - 1
         as_far += abs(moved @ signs) >= observed * (1.0 - 1e-12)
-    return (as_far + 1) / (resamples + 1)
+    return float((as_far + 1) / (resamples + 1))
 
 
 def verdicts(differences: Mapping[str, Difference], level: float = LEVEL) -> dict[str, str]:

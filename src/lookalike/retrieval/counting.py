@@ -10,15 +10,14 @@ it is installed, and plain tensor operations, which also run on a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from lookalike.retrieval.shares import in_shares
 
 
 @dataclass
@@ -77,7 +76,8 @@ def count_tile(
     if tile.device.type == "cpu" and _kernel() is not None:
         about = (thresholds.values, thresholds.sizes, *own, skipped)
         counts = (thresholds.reached, thresholds.equal)
-        _count_compiled(width, [tensor.numpy() for tensor in (tile, *about, *counts)])
+        arrays = [tensor.numpy() for tensor in (tile, *about, *counts)]
+        in_shares(_kernel(), len(thresholds.sizes), width, *arrays)
     else:
         rows = len(thresholds.sizes)
         _count_plainly(tile[:rows, :width], thresholds, own, skipped)
@@ -103,26 +103,6 @@ def _count_plainly(
         below[row, column].tolist(), reached[row, column].tolist(), row.tolist(), strict=True
     ):
         thresholds.equal[at, first:last] += 1
-
-
-def _count_compiled(width: int, arrays: Sequence[Any]) -> None:
-    """Count with the compiled function, a share of the rows in each thread.
-
-    The threads are Python's: numba's own would change how many PyTorch uses.
-    """
-    kernel, rows, threads = _kernel(), len(arrays[2]), torch.get_num_threads()
-    edges = [rows * number // threads for number in range(threads + 1)]
-    shares = [(a, b) for a, b in pairwise(edges) if b > a]
-    if len(shares) == 1:
-        kernel(*shares[0], width, *arrays)
-        return
-    for done in [_pool().submit(kernel, a, b, width, *arrays) for a, b in shares]:
-        done.result()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="counting")
 
 
 @cache

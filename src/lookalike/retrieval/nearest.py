@@ -9,7 +9,6 @@ rows it was computed beside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,9 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.retrieval.products import GalleryProducts
 from lookalike.retrieval.shares import in_shares
-
-ROWS, COLUMNS = 256, 4096
 
 
 @dataclass(frozen=True)
@@ -38,35 +36,24 @@ class Nearest:
     lowest: Tensor
 
 
-class Products:
-    """Inner products of blocks of queries with a gallery, tile by tile, all in one shape.
+def nearest_neighbours(
+    query: Tensor, gallery: Tensor, k: int, *, exclude: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return similarities and gallery rows ``[Q, k]`` of the best items, best first.
 
     Args:
-        gallery: ``[G, D]`` on the CPU.
-        num_queries: In all blocks together; a small number makes small tiles.
+        query: ``[Q, D]``.
+        gallery: ``[G, D]``.
+        k: Items per query; at most the gallery.
+        exclude: ``[Q]`` gallery row each query must not return (itself); -1 for none. Where nothing
+            else is left the similarity is -inf.
 
     Example:
-        >>> [(start, tile.tolist()) for start, tile in Products(torch.eye(2), 1).of(torch.eye(2))]
-        [(0, [[1.0, 0.0], [0.0, 1.0]])]
+        >>> nearest_neighbours(torch.eye(2), torch.eye(2), 1)[1].tolist()
+        [[0], [1]]
     """
-
-    def __init__(self, gallery: Tensor, num_queries: int) -> None:
-        self.gallery = gallery.contiguous()
-        self.rows = _fixed(num_queries, ROWS)
-        self.columns = _fixed(len(gallery), COLUMNS)
-        self.buffer = gallery.new_empty(self.rows, self.columns)
-
-    def of(self, block: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """Yield where a tile starts, and its products ``[B, N]``, overwritten by the next.
-
-        Args:
-            block: ``[B, D]``, at most ``rows`` of them.
-        """
-        padded = _pad(block, self.rows)
-        for start in range(0, len(self.gallery), self.columns):
-            piece = self.gallery[start : start + self.columns]
-            torch.mm(padded, _pad(piece, self.columns).T, out=self.buffer)
-            yield start, self.buffer[: len(block), : len(piece)]
+    found = nearest_rows(query, gallery, k, own=exclude)
+    return found.keys, found.numbers.long()
 
 
 def nearest_rows(
@@ -83,8 +70,8 @@ def nearest_rows(
     With numba and without the result is the same, tie by tie.
 
     Args:
-        query: ``[Q, D]`` on the CPU.
-        gallery: ``[G, D]`` of the same type.
+        query: ``[Q, D]``.
+        gallery: ``[G, D]`` of the same type, on the same device.
         k: Items per query, at least 1; more than the gallery has are not returned.
         squares: Squared lengths ``[Q]`` and ``[G]``; given, the nearest are those at the smallest
             Euclidean distance instead of those with the largest inner product.
@@ -96,27 +83,23 @@ def nearest_rows(
         >>> nearest_rows(points, points, 2).numbers.tolist()
         [[2, 0], [2, 0], [2, 0]]
     """
-    products = Products(gallery, len(query))
-    parts = []
-    for rows in torch.split(torch.arange(len(query)), products.rows):
-        keys = query.new_full((len(rows), min(k, len(gallery))), float("-inf"))
-        numbers = torch.zeros(keys.shape, dtype=torch.int32)
-        lowest = query.new_full((len(rows),), float("inf"))
+    products = GalleryProducts(gallery, len(query))
+    # made once: small pieces kept between large temporaries would tear the heap to shreds
+    keys = query.new_full((len(query), min(k, len(gallery))), float("-inf"))
+    numbers = torch.zeros(keys.shape, dtype=torch.int32, device=query.device)
+    lowest = query.new_full((len(query),), float("inf"))
+    for first in range(0, len(query), products.rows):
+        rows = slice(first, first + products.rows)
         for start, tile in products.of(query[rows]):
             if squares is not None:
                 here = squares[1][start : start + tile.shape[1]]
                 negative_squared(tile, squares[0][rows], here)
             at = _own_places(own, rows, start, tile.shape[1])
             tile[at] = float("inf")
-            torch.minimum(lowest, tile.amin(dim=1), out=lowest)
+            torch.minimum(lowest[rows], tile.amin(dim=1), out=lowest[rows])
             tile[at] = own_key
-            _keep_best(start, tile, keys, numbers)
-        parts.append(Nearest(keys, numbers, lowest))
-    return Nearest(
-        torch.cat([part.keys for part in parts]),
-        torch.cat([part.numbers for part in parts]),
-        torch.cat([part.lowest for part in parts]),
-    )
+            _keep_best(start, tile, keys[rows], numbers[rows])
+    return Nearest(keys, numbers, lowest)
 
 
 def negative_squared(products: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -134,7 +117,7 @@ def negative_squared(products: Tensor, left: Tensor, right: Tensor) -> Tensor:
     return products.mul_(2.0).sub_(left[:, None] + right).clamp_max_(0.0)
 
 
-def _own_places(own: Tensor | None, rows: Tensor, start: int, width: int) -> tuple[Tensor, Tensor]:
+def _own_places(own: Tensor | None, rows: slice, start: int, width: int) -> tuple[Tensor, Tensor]:
     if own is None:
         return torch.arange(0), torch.arange(0)
     columns = own[rows] - start
@@ -144,7 +127,7 @@ def _own_places(own: Tensor | None, rows: Tensor, start: int, width: int) -> tup
 
 def _keep_best(start: int, tile: Tensor, keys: Tensor, numbers: Tensor) -> None:
     kernel = _kernel()
-    if kernel is None:
+    if kernel is None or tile.device.type != "cpu":
         _keep_best_plainly(start, tile, keys, numbers)
     else:
         arrays = (tile.numpy(), keys.numpy(), numbers.numpy())
@@ -177,22 +160,3 @@ def _kernel() -> Any:
     except ImportError:
         return None
     return keep_best
-
-
-def _fixed(number: int, most: int) -> int:
-    """Return the fixed size for so many rows: a power of two, at most ``most``.
-
-    Example:
-        >>> _fixed(3, 256), _fixed(40, 256), _fixed(999, 256)
-        (16, 64, 256)
-    """
-    return max(16, min(most, 1 << max(number - 1, 0).bit_length()))
-
-
-def _pad(piece: Tensor, rows: int) -> Tensor:
-    """Return a piece with rows of zeros behind it."""
-    if len(piece) == rows:
-        return piece.contiguous()
-    padded = piece.new_zeros(rows, piece.shape[1])
-    padded[: len(piece)] = piece
-    return padded

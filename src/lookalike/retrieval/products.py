@@ -51,6 +51,38 @@ class Products:
         return torch.mm(block, tile.embeddings.T, out=self.buffer)
 
 
+class GalleryProducts:
+    """Inner products of blocks of queries with a gallery in memory, in the order of its rows.
+
+    Args:
+        gallery: ``[G, D]``.
+        num_queries: In all blocks together; a small number makes small tiles.
+
+    Example:
+        >>> products = GalleryProducts(torch.eye(2), 1)
+        >>> [(start, tile.tolist()) for start, tile in products.of(torch.eye(2))]
+        [(0, [[1.0, 0.0], [0.0, 1.0]])]
+    """
+
+    def __init__(self, gallery: Tensor, num_queries: int) -> None:
+        self.gallery = gallery.contiguous()
+        self.rows = _padded(num_queries, BLOCK)
+        self.columns = _padded(len(gallery), TILE)
+        self.buffer = gallery.new_empty(self.rows, self.columns)
+
+    def of(self, block: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Yield where a tile starts, and its products ``[B, N]``, overwritten by the next.
+
+        Args:
+            block: ``[B, D]``, at most ``rows`` of them.
+        """
+        padded = _pad(block, self.rows)
+        for start in range(0, len(self.gallery), self.columns):
+            piece = self.gallery[start : start + self.columns]
+            torch.mm(padded, _pad(piece, self.columns).T, out=self.buffer)
+            yield start, self.buffer[: len(block), : len(piece)]
+
+
 class Given:
     """Similarities from a function, a whole row at a time."""
 
@@ -58,6 +90,7 @@ class Given:
         self, similarity: Callable[[Tensor], Tensor], facts: GalleryFacts, device: torch.device
     ) -> None:
         self.similarity, self.facts, self.device = similarity, facts, device
+        self.last: tuple[Tensor, Tensor] | None = None
 
     def embed(self, rows: Tensor) -> Tensor:
         """Return the numbers of the queries, which the function takes."""
@@ -68,8 +101,12 @@ class Given:
         yield Tile(0, len(self.facts.labels), torch.empty(0))
 
     def product(self, block: Tensor, tile: Tile) -> Tensor:
-        """Return ``[B, G]`` in the order of the labels."""
-        return self.similarity(block)[:, self.facts.order.to(self.device)].contiguous()
+        """Return ``[B, G]`` in the order of the labels; the last block's are kept."""
+        if self.last is None or self.last[0] is not block:
+            self.last = None
+            ordered = self.similarity(block)[:, self.facts.order.to(self.device)]
+            self.last = block, ordered.contiguous()
+        return self.last[1]
 
 
 def _padded(number: int, most: int) -> int:

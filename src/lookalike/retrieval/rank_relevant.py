@@ -72,7 +72,9 @@ def rank_relevant(
     )
     blocks = _blocks(query_labels, share)
     parts: list[RelevantRanks] = []
-    for some in _within(memory, blocks, facts, about, queries.shape[1]):
+    # given similarities are asked for once, so a block is finished before the next
+    groups = _within(memory if similarity is None else 0, blocks, facts, about, queries.shape[1])
+    for some in groups:
         held = [Block(rows, about, facts, products.embed(rows)) for rows in some]
         for tile in products.tiles([block.reach for block in held]):
             for block in held:

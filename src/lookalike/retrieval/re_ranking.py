@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.retrieval.nearest import ROWS, Products, nearest_rows, negative_squared
+from lookalike.retrieval.nearest import nearest_rows, negative_squared
+from lookalike.retrieval.products import BLOCK, GalleryProducts
 from lookalike.retrieval.reciprocal import averaged, describe
 from lookalike.retrieval.sparse import SparseRows, shared
 
@@ -71,7 +72,10 @@ class ReRanking:
         self.described = described.between(0, self.num_queries)
         items = described.between(self.num_queries, len(points))
         self.turned = items.turned(len(points))
-        self.points, self.products = points, Products(points[self.num_queries :], self.num_queries)
+        self.points, self.products = (
+            points,
+            GalleryProducts(points[self.num_queries :], self.num_queries),
+        )
 
     def distances(self, rows: Tensor) -> Tensor:
         """Return the distances ``[B, G]`` of some queries, ``[B]``, to the gallery."""
@@ -126,7 +130,7 @@ def needed_bytes(
     number = num_queries + num_gallery
     tables = 4 * number * (width + max(k1 + 1, k2) + 2)
     entries = min(number, k2 * (k1 + 1) * (round(k1 / 2) // 3 + 2))
-    blocks = 4 * 4 * ROWS * num_gallery
+    blocks = 4 * 4 * BLOCK * num_gallery
     return tables + 48 * number * entries + blocks + 128_000_000
 
 
