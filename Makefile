@@ -9,7 +9,7 @@ KEY := $(shell cat $(DECLARATIONS) | $(PYTHON) -c "import hashlib,sys; print(has
 READY := $(VENV)/.ready-$(KEY)
 DEMO_READY := $(VENV)/.demo-ready-$(KEY)
 
-.PHONY: install demo test lint types docs bench clean
+.PHONY: install demo test lint types docs bench bench-retrieval clean
 
 install: $(READY)
 
@@ -42,6 +42,23 @@ docs: $(READY)
 
 bench: $(DEMO_READY)
 	$(BIN)/python benchmarks/run.py
+
+# Peers live in environments of their own, which only this needs.
+build/peers/.ready: benchmarks/peers.txt benchmarks/peers-fast-reid.txt
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/pip install --quiet -r benchmarks/peers.txt
+	build/peers/bin/pip install --quiet --no-deps -r benchmarks/peers-fast-reid.txt
+	build/peers/bin/python -m benchmarks.conformance.compile_fast_reid
+	@touch $@
+
+build/paddle/.ready: benchmarks/peers-paddle.txt
+	$(PYTHON) -m venv build/paddle
+	build/paddle/bin/pip install --quiet -r benchmarks/peers-paddle.txt
+	@touch $@
+
+bench-retrieval: $(READY) build/peers/.ready build/paddle/.ready
+	$(BIN)/python -m benchmarks.conformance
+	$(BIN)/python -m benchmarks.retrieval
 
 clean:
 	rm -rf $(VENV) output data build dist

@@ -80,6 +80,10 @@ class Block:
         queries: Facts of all queries.
         gallery: Facts of the gallery.
         embeddings: What the products are made of, ``[B, D]``.
+
+    Attributes:
+        kept: Where a tile starts, to its product and its end: products that wait to be counted.
+        counted: Where a tile starts, to its end: what is counted.
     """
 
     def __init__(
@@ -98,8 +102,10 @@ class Block:
         self.candidates = len(gallery.labels) - (own - self.counts) - (self.skipped >= 0).long()
         self.noted = torch.full((len(rows), self.most), torch.inf)
         self.thresholds: Thresholds | None = None
+        self.kept: dict[int, tuple[Tensor, int]] = {}
+        self.counted: dict[int, int] = {}
 
-    @property
+    @cached_property
     def reach(self) -> tuple[int, int]:
         """The columns that the block's own items lie in."""
         some = self.last > self.first
@@ -126,6 +132,20 @@ class Block:
         """Tell whether an item of the block's own lies in these columns."""
         return bool(((self.first < stop) & (self.last > start)).any())
 
+    def count_kept(self) -> None:
+        """Count the products that were kept for this, and let them go."""
+        for start, (product, stop) in self.kept.items():
+            self.count(product, start, stop)
+        self.kept.clear()
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """The columns that are still to be counted."""
+        total = len(self.gallery.labels)
+        edges = [0, *(edge for tile in sorted(self.counted.items()) for edge in tile), total]
+        gaps = zip(edges[::2], edges[1::2], strict=True)
+        return [(start, stop) for start, stop in gaps if start < stop and self.most]
+
     def note(self, product: Tensor, start: int, stop: int) -> None:
         """Take the similarities of the relevant items from a tile."""
         columns, _ = self._columns(self.last - self.first)
@@ -149,6 +169,7 @@ class Block:
         own = ((self.first - start).to(device), (self.last - start).to(device))
         skipped = torch.where(self.skipped < 0, -1, self.skipped - start).to(device)
         count_tile(product, self.thresholds, own, skipped, width=stop - start)
+        self.counted[start] = stop
 
     def ranks(self) -> RelevantRanks:
         """Return what stands before the relevant items."""

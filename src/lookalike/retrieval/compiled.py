@@ -1,4 +1,10 @@
-"""Counting compiled by numba: one pass over a tile, without a temporary of its size."""
+"""Counting compiled by numba: one pass over a tile, without a temporary of its size.
+
+Of a row only the items that reach the lowest threshold are kept, without a branch. The span of the
+thresholds is cut into buckets; an item in a bucket without a threshold has its place in a table,
+one beside a threshold is compared. The bucket of a number never falls as the number rises, so the
+counts are exact.
+"""
 
 # Shape letters: B = queries in a block, N = items in a tile, M = most thresholds of any query
 
@@ -9,9 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-FEW = 24
-"""Up to so many thresholds each is compared with all items; among more, items are searched."""
-_BUCKETS = 512
+_BUCKETS = 1024
 
 
 @njit(cache=True, nogil=True)
@@ -29,6 +33,9 @@ def count_rows(
     equal: Any,
 ) -> None:
     """Add the items of a tile to the counts of some rows; see ``counting.count_tile``."""
+    table = np.empty(_BUCKETS + 1, dtype=np.int32)
+    buckets = np.empty(width, dtype=np.int32)
+    kept = np.empty(width + 1, dtype=tile.dtype)
     for row in range(start_row, stop_row):
         size = sizes[row]
         if size == 0:
@@ -36,63 +43,83 @@ def count_rows(
         first = min(max(own_first[row], 0), width)
         last = min(max(own_last[row], first), width)
         line, rising = tile[row], values[row, :size]
-        for part in range(2):
-            start, stop = (0, first) if part == 0 else (last, width)
-            if stop <= start:
-                continue
-            if size <= FEW:
-                _compare(line[start:stop], rising, reached[row], equal[row], 1)
-            else:
-                _search(line[start:stop], rising, reached[row], equal[row])
+        number = _keep(line[:first], rising[0], kept, 0)
+        number = _keep(line[last:width], rising[0], kept, number)
+        if number:
+            factor = _fill(rising, table)
+            _sort_in(kept[:number], rising, factor, buckets)
+            _count(kept[:number], rising, table, buckets, reached[row], equal[row])
         column = skipped[row]
         if 0 <= column < width and not first <= column < last:
-            _compare(line[column : column + 1], rising, reached[row], equal[row], -1)
+            _take_back(line[column], rising, reached[row], equal[row])
 
 
 @njit(cache=True, nogil=True)
-def _compare(items: Any, rising: Any, reached: Any, equal: Any, sign: int) -> None:
-    """Compare every threshold with all items; differences of the counts are the histogram."""
-    size = len(rising)
-    above = np.int64(0)
-    for index in range(size - 1, -1, -1):
-        threshold = rising[index]
-        at_least, same = np.int32(0), np.int32(0)
-        for item in items:
-            at_least += np.int32(item >= threshold)
-            same += np.int32(item == threshold)
-        reached[index + 1] += sign * (at_least - above)
-        equal[index] += sign * same
-        above = np.int64(at_least)
+def _keep(items: Any, lowest: Any, kept: Any, number: Any) -> Any:
+    """Append the items that reach the lowest threshold; without a branch to be foretold."""
+    for item in items:
+        kept[number] = item
+        number += np.int64(item >= lowest)
+    return number
 
 
 @njit(cache=True, nogil=True)
-def _search(items: Any, rising: Any, reached: Any, equal: Any) -> None:
-    """Search the place of every item that reaches a threshold among all thresholds."""
+def _fill(rising: Any, table: Any) -> Any:
+    """Write how many thresholds an item of each bucket reaches; -1 - k to compare from the k-th.
+
+    Returns the buckets per unit, 0 if the thresholds leave nothing to divide.
+    """
     size = len(rising)
-    lowest, highest = rising[0], rising[size - 1]
-    table = np.zeros(_BUCKETS + 2, dtype=np.int32)
-    span = highest - lowest
-    factor = np.float32(0.0) if span <= 0 else np.float32(_BUCKETS / span)
+    span = rising[size - 1] - rising[0]
+    factor = np.float32(_BUCKETS / span) if span > 0 else np.float32(0.0)
+    if not 0.0 < factor < np.inf:
+        table[0] = -1
+        return np.float32(0.0)
     bucket = 0
     for index in range(size):
-        own = min(int((rising[index] - lowest) * factor), _BUCKETS)
-        while bucket <= own:
+        own = np.int32(min((rising[index] - rising[0]) * factor, np.float32(_BUCKETS)))
+        while bucket < own:
             table[bucket] = index
             bucket += 1
-    while bucket <= _BUCKETS + 1:
-        table[bucket] = size
-        bucket += 1
-    for item in items:
-        if item < lowest:
-            continue
-        if item > highest:
-            reached[size] += 1
-            continue
-        place = table[min(int((item - lowest) * factor), _BUCKETS)]
-        while place < size and rising[place] <= item:
-            place += 1
+        if bucket == own:
+            table[own] = -1 - index
+            bucket += 1
+    table[bucket : _BUCKETS + 1] = size
+    return factor
+
+
+@njit(cache=True, nogil=True)
+def _sort_in(items: Any, rising: Any, factor: Any, buckets: Any) -> None:
+    """Write the bucket of every item; items above the highest threshold share the last one."""
+    lowest, most = rising[0], np.float32(_BUCKETS)
+    if factor == 0.0:
+        buckets[: len(items)] = 0
+        return
+    for index in range(len(items)):
+        buckets[index] = np.int32(min((items[index] - lowest) * factor, most))
+
+
+@njit(cache=True, nogil=True)
+def _count(items: Any, rising: Any, table: Any, buckets: Any, reached: Any, equal: Any) -> None:
+    size = len(rising)
+    for index in range(len(items)):
+        place = table[buckets[index]]
+        if place < 0:
+            item, place = items[index], -1 - place
+            while place < size and rising[place] <= item:
+                place += 1
+            below = place - 1
+            while below >= 0 and rising[below] == item:
+                equal[below] += 1
+                below -= 1
         reached[place] += 1
-        below = place - 1
-        while below >= 0 and rising[below] == item:
-            equal[below] += 1
-            below -= 1
+
+
+@njit(cache=True, nogil=True)
+def _take_back(item: Any, rising: Any, reached: Any, equal: Any) -> None:
+    """Remove one item from the counts."""
+    place = 0
+    while place < len(rising) and rising[place] <= item:
+        equal[place] -= np.int64(rising[place] == item)
+        place += 1
+    reached[place] -= 1

@@ -44,8 +44,10 @@ class Products:
                 piece = self.items.take(self.facts.order[start:stop])
                 yield Tile(start, stop, _pad(piece, self.columns))
 
-    def product(self, block: Tensor, tile: Tile) -> Tensor:
-        """Return ``[B, N]``; the next call overwrites it."""
+    def product(self, block: Tensor, tile: Tile, *, fresh: bool = False) -> Tensor:
+        """Return ``[B, N]``; the next call overwrites it, unless it is to be a fresh one."""
+        if fresh:
+            return torch.mm(block, tile.embeddings.T)
         if self.buffer is None:
             self.buffer = block.new_empty(self.rows, self.columns)
         return torch.mm(block, tile.embeddings.T, out=self.buffer)
@@ -100,7 +102,7 @@ class Given:
         """Yield the whole gallery."""
         yield Tile(0, len(self.facts.labels), torch.empty(0))
 
-    def product(self, block: Tensor, tile: Tile) -> Tensor:
+    def product(self, block: Tensor, tile: Tile, *, fresh: bool = False) -> Tensor:
         """Return ``[B, G]`` in the order of the labels; the last block's are kept."""
         if self.last is None or self.last[0] is not block:
             self.last = None

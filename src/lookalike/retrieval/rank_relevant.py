@@ -3,9 +3,10 @@
 Queries and gallery are ordered by label, so the relevant items of a query are a slice of its
 similarities. Blocks of queries meet tiles of the gallery in matrix products of one fixed shape, and
 each product is counted while it is in the cache. First the products that hold relevant items give
-the thresholds, then all products are counted. So the memory is that of a few tiles and of the
-counts, and every similarity is computed by the same operations in the same order, whatever the
-memory allowed, the order of the rows or the number of processes.
+the thresholds, and are kept for counting while there is room; then the others are computed and
+counted. So the memory is that of a few tiles and of the counts, or what is allowed, and every
+similarity is computed by the same operations in the same order, whatever the memory, the order of
+the rows or the number of processes.
 """
 
 # Shape letters: Q = queries, G = gallery, D = embedding, B = queries in a block, N = items in a
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
-from lookalike.retrieval.products import BLOCK, Given, Products
+from lookalike.retrieval.products import BLOCK, TILE, Given, Products, Tile
 from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.rows import Rows, Table
 
@@ -76,18 +77,44 @@ def rank_relevant(
     groups = _within(memory if similarity is None else 0, blocks, facts, about, queries.shape[1])
     for some in groups:
         held = [Block(rows, about, facts, products.embed(rows)) for rows in some]
+        room = max(memory - _need(held), 0) // (4 * BLOCK * TILE)
         for tile in products.tiles([block.reach for block in held]):
             for block in held:
                 if block.meets(tile.start, tile.stop):
-                    block.note(products.product(block.embeddings, tile), tile.start, tile.stop)
+                    _first_look(block, tile, products, held, room)
         for block in held:
-            block.settle()
-        for tile in products.tiles(None):
+            if block.thresholds is None:
+                block.settle()
+        for tile in products.tiles([gap for block in held for gap in block.missing]):
             for block in held:
-                if block.most:
+                if block.most and tile.start not in block.counted:
                     block.count(products.product(block.embeddings, tile), tile.start, tile.stop)
         parts += [block.ranks() for block in held]
     return RelevantRanks.joined(parts, blocks)
+
+
+def _need(held: Sequence[Block]) -> int:
+    """Return the bytes of the embeddings, thresholds and counts of some blocks."""
+    return sum(BLOCK * (4 * block.embeddings.shape[-1] + 24 * block.most) for block in held)
+
+
+def _first_look(
+    block: Block, tile: Tile, products: Products | Given, held: Sequence[Block], most: int
+) -> None:
+    """Take the thresholds from a product; keep it, if there is room, until they can be counted.
+
+    A product that is kept need not be computed again.
+    """
+    complete = block.reach[1] <= tile.stop
+    keep = not complete and sum(len(other.kept) for other in held) < most
+    product = products.product(block.embeddings, tile, fresh=keep)
+    block.note(product, tile.start, tile.stop)
+    if complete:
+        block.settle()
+        block.count(product, tile.start, tile.stop)
+        block.count_kept()
+    elif keep:
+        block.kept[tile.start] = (product, tile.stop)
 
 
 def shared_rows(query_labels: Tensor, share: tuple[int, int]) -> Tensor:

@@ -81,7 +81,10 @@ class Table:
             piece = self.table[rows.to(self.table.device)]
         else:
             piece = torch.from_numpy(np.asarray(self.table[rows.numpy()]))
-        finite = torch.isfinite(piece).all(dim=1)
+        # a sum is finite only if all its terms are; one that overflows is looked at row by row
+        finite = torch.isfinite(piece.sum(dim=1))
+        if not finite.all():
+            finite = torch.isfinite(piece).all(dim=1)
         if not finite.all():
             row = int(rows[int((~finite).nonzero()[0])])
             name = "" if self.names is None else f" ({self.names[row]})"

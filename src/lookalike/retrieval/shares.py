@@ -26,10 +26,12 @@ def in_shares(kernel: Callable[..., None], num_rows: int, *arguments: Any) -> No
     threads = torch.get_num_threads()
     edges = [num_rows * number // threads for number in range(threads + 1)]
     shares = [(start, stop) for start, stop in pairwise(edges) if stop > start]
-    if len(shares) == 1:
-        kernel(*shares[0], *arguments)
+    if not shares:
         return
-    for done in [_pool().submit(kernel, *share, *arguments) for share in shares]:
+    # the caller does a share too: handing over costs more than a small share
+    others = [_pool().submit(kernel, *share, *arguments) for share in shares[1:]]
+    kernel(*shares[0], *arguments)
+    for done in others:
         done.result()
 
 
