@@ -79,7 +79,7 @@ def test_compare_names_the_better_one(two, lookalike):
 def test_explain_slices_and_json_alone(two, lookalike):
     done = lookalike("eval", "--query", two / "a.npz", "--protocol", "self", "--explain")
     assert done.returncode == 0, done.stderr
-    for words in ("pytorch-metric-learning", "PaddleClas, sim_block_size 16", "min(relevant, K)"):
+    for words in ("pytorch-metric-learning", "PaddleClas, blocks of 64", "min(relevant, K)"):
         assert words in done.stdout
     done = lookalike("eval", "--query", two / "a.npz", "--protocol", "self", "--slice", "camera",
                      "--json", "-")  # fmt: skip
