@@ -169,8 +169,9 @@ is our own transcription of its documented evaluation on paddle tensors; "Lookal
 
 {arguments.mapped_queries} queries, the gallery mapped from a file of {arguments.mapped:,} x
 {arguments.size}; medians of three runs. {slope:.2f} s for each million items; R squared of the
-straight line {straight:.4f}, exponent {power:.2f}. Private memory leaves out the pages of the file; it rises to
-what `memory` allows (1 GB by default), since products are kept until the thresholds are known.
+straight line {straight:.4f}, exponent {power:.2f}. Private memory leaves out the pages of the
+file; it rises to what `memory` allows (1 GB by default), since products are kept until the
+thresholds are known.
 
 {report.growth_table(points)}
 
