@@ -48,7 +48,31 @@ _PAIRS: tuple[Distortion, ...] = (
 )
 
 
-class RandAugment:
+class _OneStrength:
+    """So many distortions of a table, one after the other, all of the same strength."""
+
+    def __init__(
+        self,
+        table: Sequence[Distortion],
+        num_layers: int,
+        magnitude: float,
+        fill: Sequence[int],
+    ) -> None:
+        if not 0 <= magnitude <= 10:
+            raise ValueError(f"magnitude must be in 0 to 10, got {magnitude}.")
+        self.table, self.num_layers, self.level = table, num_layers, magnitude / 10
+        self.fill = tuple(fill)
+
+    def __call__(self, image: Any) -> Any:
+        return through_pil(image, self._distort, type(self).__name__)
+
+    def _distort(self, image: Image.Image) -> Image.Image:
+        for _ in range(self.num_layers):
+            image = random.choice(self.table)(image, self.level, self.fill)
+        return image
+
+
+class RandAugment(_OneStrength):
     """Apply distortions drawn from fourteen, all of the same strength.
 
     The strengths are the reference's. Posterize and solarize get weaker with the magnitude there;
@@ -72,13 +96,10 @@ class RandAugment:
         magnitude: float = 5,
         fill: Sequence[int] = (128, 128, 128),
     ) -> None:
-        self._draw = _Draw(_WEAKER, num_layers, magnitude, fill)
-
-    def __call__(self, image: Any) -> Any:
-        return through_pil(image, self._draw, "RandAugment")
+        super().__init__(_WEAKER, num_layers, magnitude, fill)
 
 
-class EfficientNetRandAugment:
+class EfficientNetRandAugment(_OneStrength):
     """Apply distortions drawn from the sixteen that EfficientNetV2 was trained with.
 
     Unlike :class:`RandAugment` it shifts by pixels instead of shares, sets colour, contrast,
@@ -103,13 +124,10 @@ class EfficientNetRandAugment:
         magnitude: float = 5,
         fill: Sequence[int] = (128, 128, 128),
     ) -> None:
-        self._draw = _Draw(_EFFICIENT_NET, num_layers, magnitude, fill)
-
-    def __call__(self, image: Any) -> Any:
-        return through_pil(image, self._draw, "EfficientNetRandAugment")
+        super().__init__(_EFFICIENT_NET, num_layers, magnitude, fill)
 
 
-class MobileViTRandAugment:
+class MobileViTRandAugment(_OneStrength):
     """Apply distortions drawn from the fourteen that MobileViTv2 was trained with.
 
     Every one gets stronger with the magnitude.
@@ -145,10 +163,7 @@ class MobileViTRandAugment:
             d.solarize,
             *_EVEN,
         )
-        self._draw = _Draw(table, num_layers, magnitude, fill)
-
-    def __call__(self, image: Any) -> Any:
-        return through_pil(image, self._draw, "MobileViTRandAugment")
+        super().__init__(table, num_layers, magnitude, fill)
 
 
 class RandomPairAugment:
@@ -169,25 +184,4 @@ class RandomPairAugment:
             distort, level = random.choice(_PAIRS), random.randint(1, 9) / 9
             if random.random() < 0.5:
                 image = distort(image, level, (128, 128, 128))
-        return image
-
-
-class _Draw:
-    """So many distortions of a table, one after the other."""
-
-    def __init__(
-        self,
-        table: Sequence[Distortion],
-        num_layers: int,
-        magnitude: float,
-        fill: Sequence[int],
-    ) -> None:
-        if not 0 <= magnitude <= 10:
-            raise ValueError(f"magnitude must be in 0 to 10, got {magnitude}.")
-        self.table, self.num_layers, self.level = table, num_layers, magnitude / 10
-        self.fill = tuple(fill)
-
-    def __call__(self, image: Image.Image) -> Image.Image:
-        for _ in range(self.num_layers):
-            image = random.choice(self.table)(image, self.level, self.fill)
         return image
