@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from lookalike import build
 from lookalike.geometry import unit
 from lookalike.retrieval import ReRanking, evaluate_retrieval
-from lookalike.retrieval.evaluate import comparable
 from lookalike.retrieval.reference_protocol import reference_values
+from lookalike.retrieval.rules import comparable
 from lookalike.types import EmbeddingTable
 
 

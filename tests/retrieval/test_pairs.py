@@ -54,10 +54,9 @@ def test_counts_are_those_of_all_pairs(seed, fpr):
 
 
 def test_several_blocks_and_tiles(monkeypatch):
-    from lookalike.retrieval import pairs, products
+    from lookalike.retrieval import products
 
     monkeypatch.setattr(products, "BLOCK", 16)
-    monkeypatch.setattr(pairs, "BLOCK", 16)
     monkeypatch.setattr(products, "TILE", 16)
     generator = torch.Generator().manual_seed(0)
     query, gallery = (torch.randn(n, 5, generator=generator) for n in (50, 90))

@@ -132,6 +132,12 @@ class Block:
         """Tell whether an item of the block's own lies in these columns."""
         return bool(((self.first < stop) & (self.last > start)).any())
 
+    def left_out(self, start: int, stop: int) -> Tensor:
+        """Return ``[b, N]``: which items of these columns are no others of the queries."""
+        columns = torch.arange(start, stop)
+        own = (columns >= self.first[:, None]) & (columns < self.last[:, None])
+        return own | (columns == self.skipped[:, None])
+
     def count_kept(self) -> None:
         """Count the products that were kept for this, and let them go."""
         for start, (product, stop) in self.kept.items():

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from lookalike.geometry import unit
 from lookalike.retrieval.codes import BinaryCodes, Int8Codes
-from lookalike.retrieval.evaluate import check_tables, numbered
+from lookalike.retrieval.evaluate import check_tables
 from lookalike.retrieval.metric import RetrievalMetric, mean
 from lookalike.retrieval.metrics import RecallAtK
 from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.rows import Rows, Table
+from lookalike.retrieval.rules import numbered
 from lookalike.types import EmbeddingTable
 
 Form = Literal["float32", "float16", "int8", "binary"]

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.geometry import unit
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metric import RetrievalMetric, mean
-from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
+from lookalike.retrieval.rank_relevant import MEMORY
 from lookalike.retrieval.ranks import RelevantRanks
-from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.reference_protocol import reference_evaluation
-from lookalike.retrieval.rows import Table
+from lookalike.retrieval.rules import Rules
 from lookalike.types import EmbeddingTable
 
 
@@ -77,7 +73,8 @@ def evaluate_retrieval(
         binarize: Turn embeddings into codes, after normalising: ``round`` takes 0 to 1 to -1 and
             1, ``sign`` takes the sign.
         same_images: Ids in both tables name the same images, so a query's own id is excluded.
-        re_ranking: Rank by :class:`ReRanking` with the values of its paper (20, 6, 0.3).
+        re_ranking: Rank by :class:`~lookalike.retrieval.re_ranking.ReRanking` with the values of
+            its paper (20, 6, 0.3).
         protocol: ``reference`` computes as PaddleClas does (see ``reference_protocol``), without
             intervals; only the camera rule excludes there.
         block_size: Queries in a block, for the reference protocol alone.
@@ -87,38 +84,29 @@ def evaluate_retrieval(
         DataError: If the tables do not fit each other or no query can be answered.
     """
     check_tables(query, gallery)
-    use_cameras = query.cameras is not None
-    prepare = partial(comparable, normalize=normalize, binarize=binarize)
-    queries = Table(query.embeddings, "query", names=query.ids, prepare=prepare)
-    items = Table(gallery.embeddings, "gallery", names=gallery.ids, prepare=prepare)
-    similarity = ReRanking(queries.all(), items.all()).similarity if re_ranking else None
-    gallery_cameras = gallery.cameras if use_cameras else None
     exact = protocol == "exact"
+    use_cameras = query.cameras is not None
+    rules = Rules(
+        cameras=use_cameras,
+        own_images=same_images and exact,
+        normalize=normalize,
+        binarize=binarize,
+        re_rank=re_ranking,
+        memory=memory,
+    )
+    tables, facts = rules.prepared(query, gallery)
     intervals: dict[str, tuple[float, float]] = {}
     if exact:
-        ids = numbered(query.ids, gallery.ids) if same_images else (None, None)
-        ranks = rank_relevant(
-            queries,
-            items,
-            query.labels,
-            gallery.labels,
-            query_cameras=query.cameras,
-            gallery_cameras=gallery_cameras,
-            query_ids=ids[0],
-            gallery_ids=ids[1],
-            similarity=similarity,
-            memory=memory,
-        )
+        ranks = rules.ranks(tables, query.labels, gallery.labels, facts)
         values, intervals = _scores(metrics, ranks, query.labels)
         num_answerable = int((ranks.counts > 0).sum())
     else:
         values, num_answerable = reference_evaluation(
             metrics,
-            similarity or _products(queries.all(), items.all()),
+            rules.similarity(tables) or _products(*(table.all() for table in tables)),
             query.labels,
             gallery.labels,
-            query_cameras=query.cameras,
-            gallery_cameras=gallery_cameras,
+            **facts,
             block_size=len(query) if re_ranking else block_size,
             excluded_last=re_ranking,
         )
@@ -164,30 +152,6 @@ def _scores(
             values[name] = mean(per_query)
             intervals[name] = clustered_interval(per_query, query_labels)
     return values, intervals
-
-
-def comparable(
-    embeddings: Tensor, normalize: bool, binarize: Literal["round", "sign"] | None
-) -> Tensor:
-    """Return embeddings ``[N, D]`` in the form their inner products are compared in.
-
-    Example:
-        >>> comparable(torch.tensor([[0.2, 0.9]]), False, "round").tolist()
-        [[-1.0, 1.0]]
-    """
-    vectors = unit(embeddings) if normalize else embeddings.float()
-    if binarize == "round":
-        return vectors.round() * 2.0 - 1.0
-    return vectors.sign() if binarize == "sign" else vectors
-
-
-def numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Give the same number to the same id."""
-    number = {name: index for index, name in enumerate(dict.fromkeys([*gallery, *query]))}
-    return (
-        torch.tensor([number[name] for name in query]),
-        torch.tensor([number[name] for name in gallery]),
-    )
 
 
 def _protocol(use_cameras: bool, same_images: bool, re_ranking: bool, exact: bool) -> str:

@@ -16,7 +16,6 @@ from lookalike.retrieval.metrics import (
     PrecisionAtK,
     RecallAtK,
 )
-from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.reference_protocol import reference_evaluation
 from lookalike.retrieval.rules import Rules
@@ -169,8 +168,7 @@ def rank_for_explanation(
         raise ConfigError("--explain needs one gallery ranked by similarity, not re-ranked.")
     query, gallery = rules.without_junk(query, gallery)
     (queries, items), facts = rules.prepared(query, gallery)
-    labels = (query.labels, gallery.labels)
-    ranks = rank_relevant(queries, items, *labels, **facts, memory=rules.memory)
+    ranks = rules.ranks((queries, items), query.labels, gallery.labels, facts)
     mean(RecallAtK([1]).per_query(ranks)["recall1"])  # refuses tables without an answer
     positive = torch.zeros(len(query), dtype=torch.int64)
     order = torch.argsort(gallery.labels, stable=True)

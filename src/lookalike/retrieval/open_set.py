@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
-from lookalike.retrieval.products import BLOCK, Products
+from lookalike.retrieval.products import Products, blocks_by_label
 from lookalike.retrieval.rows import Table
 
 
@@ -60,13 +60,11 @@ def best_matches(
     about = QueryFacts.of(query_labels, query_cameras, query_ids)
     products = Products(query, gallery, facts)
     own, others = (torch.full((query.shape[0],), -torch.inf) for _ in range(2))
-    for rows in torch.split(torch.argsort(about.labels, stable=True), BLOCK):
+    for rows in blocks_by_label(about.labels):
         block = Block(rows, about, facts, products.embed(rows))
         for tile in products.tiles(None):
             product = products.product(block.embeddings, tile)[: len(rows)].cpu()
-            columns = torch.arange(tile.start, tile.stop)
-            mine = (columns >= block.first[:, None]) & (columns < block.last[:, None])
-            mine |= columns == block.skipped[:, None]
+            mine = block.left_out(tile.start, tile.stop)
             seen = product[:, : tile.stop - tile.start]
             others[rows] = others[rows].maximum(seen.masked_fill(mine, -torch.inf).amax(dim=1))
             if block.most and block.meets(tile.start, tile.stop):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lookalike.errors import DataError
 from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
-from lookalike.retrieval.products import BLOCK, Products, Tile
+from lookalike.retrieval.products import Products, Tile, blocks_by_label
 from lookalike.retrieval.rows import Rows, Table
 
 
@@ -134,8 +134,7 @@ def _walk(
     products: Products, about: QueryFacts, facts: GalleryFacts, *, own_only: bool
 ) -> Iterator[tuple[Block, Tile, Tensor]]:
     """Yield every block with every tile; ``own_only`` leaves out tiles without items of its own."""
-    order = torch.argsort(about.labels, stable=True)
-    for rows in torch.split(order, BLOCK):
+    for rows in blocks_by_label(about.labels):
         block = Block(rows, about, facts, products.embed(rows))
         if own_only and block.most == 0:
             continue
@@ -154,9 +153,7 @@ class _Impostors:
 
     def add(self, block: Block, product: Tensor, tile: Tile) -> None:
         """Count the impostors of a block in a tile."""
-        columns = torch.arange(tile.start, tile.stop)
-        own = (columns >= block.first[:, None]) & (columns < block.last[:, None])
-        own |= columns == block.skipped[:, None]
+        own = block.left_out(tile.start, tile.stop)
         values = product[: len(own), : tile.stop - tile.start].cpu()[~own]
         reached = torch.searchsorted(self.thresholds, values, right=True)
         self.between += torch.bincount(reached, minlength=len(self.between))

@@ -15,6 +15,11 @@ from lookalike.retrieval.rows import Rows
 BLOCK, TILE = 256, 4096
 
 
+def blocks_by_label(labels: Tensor) -> list[Tensor]:
+    """Cut the queries, ordered by label, into blocks; return the rows of each."""
+    return list(torch.split(torch.argsort(labels.cpu(), stable=True), BLOCK))
+
+
 class Tile:
     """Items ``start`` to ``stop`` of the ordered gallery, padded to the fixed shape."""
 
@@ -92,7 +97,6 @@ class Given:
         self, similarity: Callable[[Tensor], Tensor], facts: GalleryFacts, device: torch.device
     ) -> None:
         self.similarity, self.facts, self.device = similarity, facts, device
-        self.last: tuple[Tensor, Tensor] | None = None
 
     def embed(self, rows: Tensor) -> Tensor:
         """Return the numbers of the queries, which the function takes."""
@@ -103,12 +107,8 @@ class Given:
         yield Tile(0, len(self.facts.labels), torch.empty(0))
 
     def product(self, block: Tensor, tile: Tile, *, fresh: bool = False) -> Tensor:
-        """Return ``[B, G]`` in the order of the labels; the last block's are kept."""
-        if self.last is None or self.last[0] is not block:
-            self.last = None
-            ordered = self.similarity(block)[:, self.facts.order.to(self.device)]
-            self.last = block, ordered.contiguous()
-        return self.last[1]
+        """Return ``[B, G]`` in the order of the labels; always a fresh one."""
+        return self.similarity(block)[:, self.facts.order.to(self.device)].contiguous()
 
 
 def _padded(number: int, most: int) -> int:

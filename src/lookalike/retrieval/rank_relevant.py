@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
-from lookalike.retrieval.products import BLOCK, TILE, Given, Products, Tile
+from lookalike.retrieval.products import BLOCK, TILE, Given, Products, Tile, blocks_by_label
 from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.rows import Rows, Table
 
@@ -73,15 +73,14 @@ def rank_relevant(
     )
     blocks = _blocks(query_labels, share)
     parts: list[RelevantRanks] = []
-    # given similarities are asked for once, so a block is finished before the next
-    groups = _within(memory if similarity is None else 0, blocks, facts, about, queries.shape[1])
-    for some in groups:
+    width = queries.shape[1]
+    for some in _within(memory, blocks, facts, about, width):
         held = [Block(rows, about, facts, products.embed(rows)) for rows in some]
-        room = max(memory - _need(held), 0) // (4 * BLOCK * TILE)
+        room = memory - sum(_block_bytes(width, block.most) for block in held)
         for tile in products.tiles([block.reach for block in held]):
             for block in held:
                 if block.meets(tile.start, tile.stop):
-                    _first_look(block, tile, products, held, room)
+                    _first_look(block, tile, products, held, room // (4 * BLOCK * TILE))
         for block in held:
             if block.thresholds is None:
                 block.settle()
@@ -93,9 +92,9 @@ def rank_relevant(
     return RelevantRanks.joined(parts, blocks)
 
 
-def _need(held: Sequence[Block]) -> int:
-    """Return the bytes of the embeddings, thresholds and counts of some blocks."""
-    return sum(BLOCK * (4 * block.embeddings.shape[-1] + 24 * block.most) for block in held)
+def _block_bytes(width: int, most: int) -> int:
+    """Return the bytes of the embeddings, thresholds, counts and equals of a block."""
+    return BLOCK * (4 * width + 24 * most)
 
 
 def _first_look(
@@ -131,8 +130,7 @@ def shared_rows(query_labels: Tensor, share: tuple[int, int]) -> Tensor:
 def _blocks(labels: Tensor, share: tuple[int, int]) -> list[Tensor]:
     """Cut the queries, ordered by label, into blocks; each process takes every n-th."""
     number, of = share
-    order = torch.argsort(labels.cpu(), stable=True)
-    return list(torch.split(order, BLOCK))[number::of]
+    return blocks_by_label(labels)[number::of]
 
 
 def _within(
@@ -144,8 +142,7 @@ def _within(
     for rows in blocks:
         _, counts = facts.slices(about.labels[rows])
         most = int(counts.max()) if len(counts) else 0
-        # the embeddings; thresholds, counts and equals
-        need = BLOCK * (4 * width + 24 * most)
+        need = _block_bytes(width, most)
         if some and used + need > memory:
             yield some
             some, used = [], 0

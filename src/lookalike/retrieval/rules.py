@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.retrieval.evaluate import comparable, numbered
+from lookalike.geometry import unit
 from lookalike.retrieval.expansion import augment_database, expand_queries
-from lookalike.retrieval.rank_relevant import MEMORY
-from lookalike.retrieval.ranks import Ties
+from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
+from lookalike.retrieval.ranks import RelevantRanks, Ties
+from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.rows import Table
 from lookalike.types import EmbeddingTable
 
@@ -76,30 +78,70 @@ class Rules:
         if self.own_images:
             ids = numbered(query.ids, gallery.ids)
             facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
-        if self.augment <= 1 and self.expand <= 1:
-            prepare = partial(comparable, normalize=self.normalize, binarize=self.binarize)
-            return (
-                Table(query.embeddings, "query", names=query.ids, prepare=prepare),
-                Table(gallery.embeddings, "gallery", names=gallery.ids, prepare=prepare),
-            ), facts
-        own = _rows_of_own_images(*ids) if self.own_images else None
-        return self._averaged(query, gallery, own), facts
+        left, right = query.embeddings, gallery.embeddings
+        if self.augment > 1 or self.expand > 1:
+            own = _rows_of_own_images(*ids) if self.own_images else None
+            left, right = self._averaged(query, gallery, own)
+        prepare = partial(comparable, normalize=self.normalize, binarize=self.binarize)
+        return (
+            Table(left, "query", names=query.ids, prepare=prepare),
+            Table(right, "gallery", names=gallery.ids, prepare=prepare),
+        ), facts
+
+    def similarity(self, tables: tuple[Table, Table]) -> Callable[[Tensor], Tensor] | None:
+        """Return what ranks in the place of inner products, if anything does."""
+        return ReRanking(*(table.all() for table in tables)).similarity if self.re_rank else None
+
+    def ranks(
+        self,
+        tables: tuple[Table, Table],
+        query_labels: Tensor,
+        gallery_labels: Tensor,
+        facts: Mapping[str, Any],
+    ) -> RelevantRanks:
+        """Rank prepared tables."""
+        return rank_relevant(
+            *tables,
+            query_labels,
+            gallery_labels,
+            **facts,
+            similarity=self.similarity(tables),
+            memory=self.memory,
+        )
 
     def _averaged(
         self, query: EmbeddingTable, gallery: EmbeddingTable, own: Tensor | None
-    ) -> tuple[Table, Table]:
-        """Return the tables with neighbours averaged; the averages have length one."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return embeddings with neighbours averaged; the averages have length one."""
         queries = Table(query.embeddings, "query", names=query.ids).all()
         items = Table(gallery.embeddings, "gallery", names=gallery.ids).all()
         if self.augment > 1:
             items = augment_database(items, n=self.augment)
         if self.expand > 1:
             queries = expand_queries(queries, items, n=self.expand, own=own)
-        prepare = partial(comparable, normalize=self.normalize, binarize=self.binarize)
-        return (
-            Table(queries, "query", names=query.ids, prepare=prepare),
-            Table(items, "gallery", names=gallery.ids, prepare=prepare),
-        )
+        return queries, items
+
+
+def comparable(embeddings: Tensor, normalize: bool, binarize: Binarize) -> Tensor:
+    """Return embeddings ``[N, D]`` in the form their inner products are compared in.
+
+    Example:
+        >>> comparable(torch.tensor([[0.2, 0.9]]), False, "round").tolist()
+        [[-1.0, 1.0]]
+    """
+    vectors = unit(embeddings) if normalize else embeddings.float()
+    if binarize == "round":
+        return vectors.round() * 2.0 - 1.0
+    return vectors.sign() if binarize == "sign" else vectors
+
+
+def numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Give the same number to the same id."""
+    number = {name: index for index, name in enumerate(dict.fromkeys([*gallery, *query]))}
+    return (
+        torch.tensor([number[name] for name in query]),
+        torch.tensor([number[name] for name in gallery]),
+    )
 
 
 def _rows_of_own_images(query: Tensor, gallery: Tensor) -> Tensor:

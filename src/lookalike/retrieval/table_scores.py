@@ -17,9 +17,7 @@ from lookalike.retrieval.metric import mean
 from lookalike.retrieval.metric_names import ThresholdMetric, metric_by_name, threshold_metric
 from lookalike.retrieval.open_set import best_matches
 from lookalike.retrieval.pairs import PairCounts, count_pairs
-from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.ranks import RelevantRanks, Ties
-from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.rules import Rules
 from lookalike.types import EmbeddingTable
 
@@ -82,15 +80,7 @@ def _score(
     query: EmbeddingTable, gallery: EmbeddingTable, names: Sequence[str], rules: Rules
 ) -> Scores:
     tables, facts = rules.prepared(query, gallery)
-    similarity = ReRanking(*(table.all() for table in tables)).similarity if rules.re_rank else None
-    ranks = rank_relevant(
-        *tables,
-        query.labels,
-        gallery.labels,
-        **facts,
-        similarity=similarity,
-        memory=rules.memory,
-    )
+    ranks = rules.ranks(tables, query.labels, gallery.labels, facts)
     scores = Scores(
         num_queries=len(query),
         num_answerable=int((ranks.counts > 0).sum()),
