@@ -1,4 +1,4 @@
-"""``lookalike eval --query Q --gallery G`` and ``lookalike compare``: from tables to numbers."""
+"""``lookalike eval --query Q --gallery G``: from tables to numbers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from rich.table import Table as Grid
 from lookalike.cli.byte_curve import show_curve
 from lookalike.errors import ConfigError, DataError, writing
 from lookalike.inference.table_files import load_table
-from lookalike.retrieval.comparison import Difference, paired_difference, verdicts
 from lookalike.retrieval.protocols import protocol_by_name
-from lookalike.retrieval.ranks import Ties
-from lookalike.retrieval.rules import Binarize, Rules
+from lookalike.retrieval.rules import Rules
 from lookalike.retrieval.table_scores import Scores, score_tables, sliced
 from lookalike.types import EmbeddingTable
 
@@ -31,15 +29,9 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 class TableOptions:
     """How tables are compared, as the command line has it."""
 
-    metrics: Sequence[str] = ()
-    protocol: str | None = None
-    ties: Ties = "pessimistic"
-    normalize: bool = True
-    binarize: Binarize = None
-    augment: int = 0
-    expand: int = 0
-    re_rank: bool = False
-    memory: str = "1GB"
+    metrics: Sequence[str]
+    protocol: str | None
+    rules: Rules
 
 
 def run_table_evaluation(
@@ -56,16 +48,16 @@ def run_table_evaluation(
     if slice_by not in (None, "camera", "label"):
         raise ConfigError(f"--slice is camera or label, got '{slice_by}'.")
     tables, same = load_pair(query, gallery)
-    names, rules, said = _rules(options, *tables, same)
+    names, rules, said = chosen_rules(options, *tables, same)
     if explain:
         _explain(*tables, rules)
         return
     if curve is not None:
         points = show_curve(*tables, names, rules, curve, shown=json_file != "-")
         if json_file != "-":
-            _say(f"Drew {curve}")
+            say(f"Drew {curve}")
         if json_file is not None:
-            _write(json_file, points)
+            write_json(json_file, points)
         return
     scores = score_tables(*tables, names, rules)
     if json_file != "-":
@@ -74,28 +66,7 @@ def run_table_evaluation(
     if slice_by is not None:
         content["slices"] = _slices(scores, tables[0], slice_by, shown=json_file != "-")
     if json_file is not None:
-        _write(json_file, content)
-
-
-def run_comparison(
-    first: str, second: str, options: TableOptions, *, json_file: str | None
-) -> None:
-    """Compare two models by their tables; name a winner only outside the noise."""
-    scored = []
-    for source in (first, second):
-        tables, same = load_pair(*_pair_in(source))
-        names, rules, said = _rules(options, *tables, same)
-        scored.append((tables[0], score_tables(*tables, names, rules)))
-    differences = _differences(*scored[0], *scored[1], names)
-    told = verdicts(differences)
-    if json_file != "-":
-        _show_comparison(differences, told, said)
-    if json_file is not None:
-        rows = {
-            name: {**vars(one), "interval": list(one.interval), "verdict": told[name]}
-            for name, one in differences.items()
-        }
-        _write(json_file, rows)
+        write_json(json_file, content)
 
 
 def load_pair(
@@ -124,36 +95,14 @@ def _equal(first: EmbeddingTable, second: EmbeddingTable) -> bool:
     )
 
 
-def _pair_in(source: str) -> tuple[str, str | None]:
-    """Return the tables that a path means: a table, or a folder with query.npz and gallery.npz."""
-    path = Path(source)
-    if not path.is_dir():
-        return source, None
-    if not (path / "query.npz").is_file():
-        raise DataError(
-            f"{source}: no query.npz in this folder; lookalike eval --tables writes it."
-        )
-    gallery = path / "gallery.npz"
-    return str(path / "query.npz"), str(gallery) if gallery.is_file() else None
-
-
-def _rules(
+def chosen_rules(
     options: TableOptions, query: EmbeddingTable, gallery: EmbeddingTable, same: bool
 ) -> tuple[list[str], Rules, str]:
     """Return the metrics, the rules and what they are called."""
-    rules = Rules(
-        ties=options.ties,
-        normalize=options.normalize,
-        binarize=options.binarize,
-        augment=options.augment,
-        expand=options.expand,
-        re_rank=options.re_rank,
-        memory=read_bytes(options.memory),
-    )
     if options.protocol is not None:
         protocol = protocol_by_name(options.protocol)
         rules = replace(
-            rules,
+            options.rules,
             cameras=protocol.excludes == "camera",
             own_images=protocol.excludes == "self" or (same and not protocol.num_galleries),
             junk=protocol.junk,
@@ -161,7 +110,7 @@ def _rules(
         )
         return list(options.metrics or protocol.metrics), rules, f"protocol {protocol.name}"
     cameras = query.cameras is not None and gallery.cameras is not None
-    rules = replace(rules, cameras=cameras, own_images=same)
+    rules = replace(options.rules, cameras=cameras, own_images=same)
     parts = ["items with the query's label and camera are removed"] if cameras else []
     parts += ["the query's own image is removed"] if same else []
     return list(options.metrics or DEFAULT_METRICS), rules, "; ".join(parts) or "whole gallery"
@@ -198,7 +147,7 @@ def _show(scores: Scores, said: str) -> None:
     Console(highlight=False).print(grid)
     skipped = scores.num_queries - scores.num_answerable
     left_out = f", {skipped:,} of them without a match" if skipped else ""
-    _say(f"{scores.num_queries:,} queries{left_out}; gallery of {scores.num_gallery:,}; {said}")
+    say(f"{scores.num_queries:,} queries{left_out}; gallery of {scores.num_gallery:,}; {said}")
 
 
 def _slices(
@@ -218,55 +167,8 @@ def _show_slices(found: dict[str, dict[str, float]], by: str, names: Sequence[st
     worst = sorted(found.items(), key=lambda item: next(iter(item[1].values()), 0.0))
     for group, values in worst[:20]:
         grid.add_row(group, *(f"{values[n]:.5f}" if n in values else "-" for n in names))
-    _say(f"\nThe worst of {len(found)} by {by}:")
+    say(f"\nThe worst of {len(found)} by {by}:")
     Console(highlight=False).print(grid)
-
-
-def _differences(
-    first_table: EmbeddingTable,
-    first: Scores,
-    second_table: EmbeddingTable,
-    second: Scores,
-    names: Sequence[str],
-) -> dict[str, Difference]:
-    """Pair the queries of two evaluations by their ids."""
-    place = {name: row for row, name in enumerate(second_table.ids)}
-    shared = [(row, place[name]) for row, name in enumerate(first_table.ids) if name in place]
-    if len(shared) < len(first_table) or len(place) > len(shared):
-        raise DataError(
-            f"the two have {len(first_table):,} and {len(second_table):,} queries, {len(shared):,} "
-            "of them in common; a paired test needs the same queries."
-        )
-    rows, others = (torch.tensor(column) for column in zip(*shared, strict=True))
-    labels = first_table.labels[rows]
-    found = {}
-    for name in names:
-        if name not in first.per_query:
-            raise ConfigError(f"'{name}' has no value per query, so it cannot be compared.")
-        found[name] = paired_difference(
-            first.per_query[name][rows], second.per_query[name][others], labels
-        )
-    return found
-
-
-def _show_comparison(differences: dict[str, Difference], told: dict[str, str], said: str) -> None:
-    grid = Grid(
-        "metric", "A", "B", "B - A", "95% interval", "p", "verdict", box=None, pad_edge=False
-    )
-    for name, one in differences.items():
-        low, high = one.interval
-        grid.add_row(
-            name,
-            f"{one.first:.5f}",
-            f"{one.second:.5f}",
-            f"{one.second - one.first:+.5f}",
-            f"{low:+.5f} to {high:+.5f}",
-            f"{one.p_value:.4f}",
-            told[name],
-        )
-    Console(highlight=False).print(grid)
-    some = next(iter(differences.values()))
-    _say(f"{some.num_queries:,} queries of {some.num_identities:,} identities; {said}")
 
 
 def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> None:
@@ -283,10 +185,11 @@ def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> No
         grid.add_row(one.metric, one.system, f"{one.value:.5f}", one.why)
     Console(highlight=False).print(grid)
     alone = int((ranks.counts == 0).sum())
-    _say(f"{len(ranks.counts):,} queries, {alone:,} of them without a relevant item.")
+    say(f"{len(ranks.counts):,} queries, {alone:,} of them without a relevant item.")
 
 
-def _write(json_file: str, content: dict[str, Any] | list[dict[str, Any]]) -> None:
+def write_json(json_file: str, content: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """Write to a file, or print for ``-``."""
     text = json.dumps(content, indent=1) + "\n"
     if json_file == "-":
         print(text, end="")  # noqa: T201
@@ -296,5 +199,6 @@ def _write(json_file: str, content: dict[str, Any] | list[dict[str, Any]]) -> No
         path.write_text(text, encoding="utf-8")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line."""
     print(text)  # noqa: T201

@@ -137,7 +137,7 @@ def compare(
 ) -> None:
     """Tell which of two models is better, if the difference is no noise."""
     with guarded(debug):
-        from lookalike.cli.evaluate_tables import run_comparison
+        from lookalike.cli.compare import run_comparison
 
         options = _table_options(
             metric, protocol, ties, normalize, binarize, augment, expand, re_rank, memory
@@ -156,19 +156,19 @@ def _table_options(
     re_rank: ReRank,
     memory: Memory,
 ) -> TableOptions:
-    from lookalike.cli.evaluate_tables import TableOptions
+    from lookalike.cli.evaluate_tables import TableOptions, read_bytes
+    from lookalike.retrieval.rules import Rules
 
-    return TableOptions(
-        metrics=metric or (),
-        protocol=protocol,
+    rules = Rules(
         ties=ties,
         normalize=normalize,
         binarize=binarize,
         augment=augment,
         expand=expand,
         re_rank=re_rank,
-        memory=memory,
+        memory=read_bytes(memory),
     )
+    return TableOptions(metric or (), protocol, rules)
 
 
 def embed(
