@@ -11,6 +11,7 @@ from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.evaluation import EvalSplit, embed_split, make_split
 from lookalike.assembly.job import Job
 from lookalike.assembly.machine import worker_limit
+from lookalike.assembly.prepare import TRANSFORM_WORDS
 from lookalike.config.schema import SplitSection
 from lookalike.config.specs import SamplerSpec
 from lookalike.errors import ConfigError, Problem, nearest
@@ -54,10 +55,7 @@ def _in_order(job: Job, train: SplitSection) -> SplitSection:
     evaluated = job.run.config.DataLoader.Eval
     dataset = train.dataset
     if evaluated is not None:
-        word = next(
-            (w for w in ("transform_ops", "transform", "transforms") if w in dataset.args),
-            "transform_ops",
-        )
+        word = next((w for w in TRANSFORM_WORDS if w in dataset.args), TRANSFORM_WORDS[0])
         args = {**dataset.args, word: listed_transforms(evaluated.queries.dataset)}
         dataset = dataset.model_copy(update={"args": args})
     size = train.sampler.args.get("batch_size", 64)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.retrieval.rows import Rows
+from lookalike.retrieval.rows import Rows, first_not_finite
 
 _COLUMNS = 4096
 
@@ -185,6 +185,5 @@ def _words(packed: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
 def _check(embeddings: Tensor) -> None:
     if embeddings.ndim != 2 or 0 in embeddings.shape:
         raise DataError(f"codes are made from embeddings [N, D], got {list(embeddings.shape)}.")
-    if not torch.isfinite(embeddings).all():
-        row = int((~torch.isfinite(embeddings).all(dim=1)).nonzero()[0])
+    if (row := first_not_finite(embeddings)) is not None:
         raise DataError(f"the embedding of row {row} is not finite.")

@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.nearest import nearest_rows
+from lookalike.retrieval.rows import check_pair
 
 _NUMBERS = 1 << 23
 """Coordinates that are gathered at a time; one query's at least."""
@@ -53,7 +53,7 @@ def expand_queries(
     """
     if n < 0 or alpha < 0.0:
         raise ValueError(f"n and alpha must be at least 0, got n={n}, alpha={alpha}.")
-    _check(query, gallery)
+    check_pair(query, gallery, "expansion")
     vectors, items = unit(query.detach()).cpu(), unit(gallery.detach()).cpu()
     items = items.to(vectors.dtype)
     if n <= 1:
@@ -102,15 +102,3 @@ def _weighted(cosines: Tensor, numbers: Tensor, items: Tensor, alpha: float) -> 
     real = cosines > -torch.inf
     weights = torch.where(real, cosines.clamp_min(0.0) ** alpha, 0.0)
     return torch.bmm(weights[:, None], items[numbers.long()])[:, 0]
-
-
-def _check(query: Tensor, gallery: Tensor) -> None:
-    shapes = f"{list(query.shape)} and {list(gallery.shape)}"
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-        raise DataError(f"expansion needs queries [Q, D] and a gallery [G, D], got {shapes}.")
-    if len(query) == 0 or len(gallery) == 0:
-        raise DataError(f"expansion needs a query and a gallery image, got {shapes}.")
-    for name, table in (("query", query), ("gallery", gallery)):
-        if not torch.isfinite(table).all():
-            row = int((~torch.isfinite(table).all(dim=1)).nonzero()[0])
-            raise DataError(f"the embedding of {name} row {row} is not finite.")

@@ -7,10 +7,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lookalike.errors import DataError
 from lookalike.retrieval.nearest import nearest_rows, negative_squared
 from lookalike.retrieval.products import BLOCK, GalleryProducts
 from lookalike.retrieval.reciprocal import averaged, describe
+from lookalike.retrieval.rows import check_pair
 from lookalike.retrieval.sparse import SparseRows, shared
 
 
@@ -52,7 +52,8 @@ class ReRanking:
     def __init__(
         self, query: Tensor, gallery: Tensor, *, k1: int = 20, k2: int = 6, lamb: float = 0.3
     ) -> None:
-        _check(query, gallery, k1, k2, lamb)
+        _check(k1, k2, lamb)
+        check_pair(query, gallery, "re-ranking")
         self.device, self.lamb = query.device, lamb
         self.num_queries, self.num_gallery = len(query), len(gallery)
         points = torch.cat([query.detach().cpu().float(), gallery.detach().cpu().float()])
@@ -134,19 +135,9 @@ def needed_bytes(
     return tables + 48 * number * entries + blocks + 128_000_000
 
 
-def _check(query: Tensor, gallery: Tensor, k1: int, k2: int, lamb: float) -> None:
+def _check(k1: int, k2: int, lamb: float) -> None:
     if k1 < 1 or k2 < 1 or not 0.0 <= lamb <= 1.0:
         raise ValueError(
             f"re-ranking needs k1 and k2 of at least 1 and lambda from 0 to 1, got k1={k1}, "
             f"k2={k2}, lambda={lamb}."
         )
-    shapes = f"{list(query.shape)} and {list(gallery.shape)}"
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-        raise DataError(f"re-ranking needs queries [Q, D] and a gallery [G, D], got {shapes}.")
-    if len(query) == 0 or len(gallery) == 0:
-        raise DataError(f"re-ranking needs a query and a gallery image, got {shapes}.")
-    for name, table in (("query", query), ("gallery", gallery)):
-        finite = torch.isfinite(table).all(dim=1)
-        if not finite.all():
-            row = int((~finite).nonzero()[0])
-            raise DataError(f"the embedding of {name} row {row} is not finite.")

@@ -81,15 +81,41 @@ class Table:
             piece = self.table[rows.to(self.table.device)]
         else:
             piece = torch.from_numpy(np.asarray(self.table[rows.numpy()]))
-        # a sum is finite only if all its terms are; one that overflows is looked at row by row
-        finite = torch.isfinite(piece.sum(dim=1))
-        if not finite.all():
-            finite = torch.isfinite(piece).all(dim=1)
-        if not finite.all():
-            row = int(rows[int((~finite).nonzero()[0])])
+        if (place := first_not_finite(piece)) is not None:
+            row = int(rows[place])
             name = "" if self.names is None else f" ({self.names[row]})"
             raise DataError(
                 f"the embedding of {self.what} row {row}{name} is not finite; metrics of such a "
                 "table would mean nothing."
             )
         return at_least_float32(self.prepare(piece))
+
+
+def first_not_finite(piece: Tensor) -> int | None:
+    """Return the first row of ``[R, D]`` with a number that is not finite.
+
+    Example:
+        >>> first_not_finite(torch.tensor([[1.0], [torch.inf]])), first_not_finite(torch.eye(2))
+        (1, None)
+    """
+    # a sum is finite only if all its terms are; one that overflows is looked at number by number
+    if torch.isfinite(piece.sum(dim=1)).all():
+        return None
+    broken = (~torch.isfinite(piece).all(dim=1)).nonzero()
+    return int(broken[0]) if len(broken) else None
+
+
+def check_pair(query: Tensor, gallery: Tensor, what: str) -> None:
+    """Refuse two tables in memory that cannot be compared; ``what`` needs them.
+
+    Raises:
+        DataError: If one is empty, their widths differ or a number is not finite.
+    """
+    shapes = f"{list(query.shape)} and {list(gallery.shape)}"
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise DataError(f"{what} needs queries [Q, D] and a gallery [G, D], got {shapes}.")
+    if len(query) == 0 or len(gallery) == 0:
+        raise DataError(f"{what} needs a query and a gallery image, got {shapes}.")
+    for name, table in (("query", query), ("gallery", gallery)):
+        if (row := first_not_finite(table)) is not None:
+            raise DataError(f"the embedding of {name} row {row} is not finite.")
