@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.assembly.backward_steps import step_in_backward
 from lookalike.assembly.consistency import mixes
 from lookalike.assembly.data_parts import transforms_of
 from lookalike.assembly.facts import facts
@@ -59,8 +60,12 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         for spec in run.config.Optimizer
     ]
     evaluator = _Evaluator(job, log)
+    update = _update(job, losses, optimizers, accumulate)
+    scales = update.precision.scaler.is_enabled()
+    note = step_in_backward(job, optimizers, accumulates=accumulate > 1, scales=scales)
+    job.notes += [] if note is None else [note]
     return Trainer(
-        update=_update(job, losses, optimizers, accumulate),
+        update=update,
         batches=job.batches,
         epochs=settings.epochs,
         iterations_per_epoch=per_epoch,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from lookalike.geometry import at_least_float32, unit
-from lookalike.types import ModelOutput
+from lookalike.types import ModelOutput, PartialLogits
 
 
 def read(output: ModelOutput | Tensor, key: str, loss: str, *, normalize: bool = False) -> Tensor:
@@ -32,5 +32,10 @@ def _find(output: ModelOutput | Tensor, key: str, loss: str) -> Tensor:
         hint = " Add an Arch.Head." if key == "logits" else ""
         raise ValueError(f"{loss} reads '{key}', the model's output has {known}.{hint}")
     value = output[key]
+    if isinstance(value, PartialLogits):
+        raise ValueError(
+            f"{loss} reads all logits, which the head keeps in parts; take chunk_size and "
+            "sample_rate from the head."
+        )
     assert isinstance(value, Tensor)
     return value.flatten(1) if value.ndim > 2 else value
