@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lookalike.data.randomness import mix, seeded
+from lookalike.data.randomness import mix, mix_each, seeded
 from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
 
 Draw = tuple[int, int]
 """An image's index and the seed of its augmentation."""
+
+Plan = tuple[int, int]
+"""The number of a sampler's plan, and the number of its first batch in the stream."""
 
 
 @dataclass(frozen=True)
@@ -116,22 +119,33 @@ class EndlessBatches:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.pin_memory, self.mixture = pin_memory, mixture
+        self._begun: list[Plan] = [(0, 0)]
 
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def start(self, batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches from the given place of the stream on."""
+    def start(self, batch: int = 0, plan: Plan | None = None) -> Iterator[Batch]:
+        """Yield the batches from the given place of the stream on.
+
+        Args:
+            batch: Number of the first one.
+            plan: What :meth:`plan_of` said of it; saves planning all the epochs before.
+        """
+        self._begun = [plan or (0, 0)]
         loaded = _raise_failures(
             _torch_loader(
                 self.dataset,
-                _Draws(self.sampler, self.seed, batch),
+                _Draws(self.sampler, self.seed, batch, self._begun),
                 self.num_workers,
                 self.prefetch_factor,
                 self.pin_memory,
             )
         )
         return loaded if self.mixture is None else self._mixed(loaded, batch)
+
+    def plan_of(self, batch: int) -> Plan:
+        """Return the plan that a batch of the stream is in, or one before; for :meth:`start`."""
+        return max(plan for plan in self._begun if plan[1] <= batch)
 
     def _mixed(self, batches: Iterator[Batch], first: int) -> Iterator[Batch]:
         assert self.mixture is not None
@@ -151,9 +165,15 @@ class PairedBatches:
     def __len__(self) -> int:
         return len(self.first)
 
-    def start(self, batch: int = 0) -> Iterator[PairedBatch]:
+    def plan_of(self, batch: int) -> tuple[Plan, Plan]:
+        """Return the plans that a pair of batches is in."""
+        return self.first.plan_of(batch), self.second.plan_of(batch)
+
+    def start(self, batch: int = 0, plan: tuple[Plan, Plan] | None = None) -> Iterator[PairedBatch]:
         """Yield the pairs of batches from the given place of the streams on."""
-        for one, other in zip(self.first.start(batch), self.second.start(batch), strict=False):
+        plans = plan or (None, None)
+        streams = self.first.start(batch, plans[0]), self.second.start(batch, plans[1])
+        for one, other in zip(*streams, strict=False):
             yield PairedBatch(one.images, one.labels, one.cameras, one.indices, other)
 
 
@@ -220,19 +240,27 @@ class _Seeded(Dataset[Sample | _Failure]):
 
 
 class _Draws:
-    """The sampler's plans one after the other, each index with the seed of its augmentation."""
+    """The sampler's plans one after the other, each index with the seed of its augmentation.
 
-    def __init__(self, sampler: BatchSampler, seed: int, start: int) -> None:
-        self.sampler, self.seed, self.start = sampler, seed, start
+    Args:
+        sampler: Plans the batches.
+        seed: Of the augmentations.
+        start: Batches before this one are left out.
+        begun: Its last plan is where the planning begins; gets each plan that is begun.
+    """
+
+    def __init__(self, sampler: BatchSampler, seed: int, start: int, begun: list[Plan]) -> None:
+        self.sampler, self.seed, self.start, self.begun = sampler, seed, start, begun
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        number, epoch = 0, 0
+        epoch, number = self.begun[-1]
         while True:
             empty = True
             for batch in self.sampler.plan(epoch):
                 empty = False
                 if number >= self.start:
-                    yield [(i, mix(self.seed, number, place)) for place, i in enumerate(batch)]
+                    seeds = mix_each(self.seed, number, count=len(batch))
+                    yield list(zip(batch, seeds, strict=True))
                 number += 1
             if empty:
                 raise DataError(
@@ -240,3 +268,4 @@ class _Draws:
                     "batch needs; lower the batch size or set drop_last: False."
                 )
             epoch += 1
+            self.begun.append((epoch, number))
