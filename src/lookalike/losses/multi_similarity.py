@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
 from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_, softplus
 from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
@@ -61,7 +60,7 @@ class MultiSimilarityLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, self.feature_from, "MultiSimilarityLoss"))
+        features = read(output, self.feature_from, "MultiSimilarityLoss", normalize=True)
         partners = Partners(labels)
         shares = mean_shares(partners.has_both, features)
 

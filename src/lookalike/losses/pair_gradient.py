@@ -47,13 +47,14 @@ def loss_of_pairs(anchors: Tensor, others: Tensor | None, block_loss: BlockLoss)
         [20.0, 40.0]
     """
     others = None if others is None else others.to(anchors.dtype)
-    loss: Tensor = _LossOfPairs.apply(anchors, others, block_loss)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LossOfPairs.apply(anchors, others, block_loss)
     return loss
 
 
-def blocks(num_rows: int, num_columns: int, device: torch.device) -> Iterator[slice]:
+def blocks(pairs: Tensor) -> Iterator[slice]:
     """Cut a matrix into rows whose temporaries stay in the cache, or in reason."""
-    elements = 2**18 if device.type == "cpu" else 2**24
+    num_rows, num_columns = pairs.shape
+    elements = 2**18 if pairs.device.type == "cpu" else 2**24
     size = max(1, elements // max(num_columns, 1))
     for start in range(0, num_rows, size):
         yield slice(start, min(start + size, num_rows))
@@ -105,11 +106,11 @@ class _LossOfPairs(torch.autograd.Function):
     def forward(ctx: Any, anchors: Tensor, others: Tensor | None, block_loss: BlockLoss) -> Tensor:
         to_anchors, to_others = ctx.needs_input_grad[:2]
         gradients: list[Tensor | None] = [None, None]
-        # autocast would round the similarities to three digits
+        # autocast would round to three digits
         with torch.autocast(anchors.device.type, enabled=False):
-            pairs = _similarities(anchors, others)
+            pairs = similarities(anchors, others)
             loss = anchors.new_zeros(())
-            for part in blocks(*pairs.shape, pairs.device):
+            for part in blocks(pairs):
                 loss += block_loss(pairs[part], part)
             if others is None and to_anchors:
                 gradients[0] = _times_both(pairs, anchors)
@@ -120,19 +121,27 @@ class _LossOfPairs(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         anchors, others = (None if g is None else g * scale for g in ctx.saved_tensors)
         return anchors, others, None
 
 
-def _similarities(anchors: Tensor, others: Tensor | None) -> Tensor:
-    """Return ``[A, B]`` inner products; of the anchors with themselves, only half are computed."""
+def similarities(anchors: Tensor, others: Tensor | None) -> Tensor:
+    """Return ``[A, B]`` inner products without a gradient; autocast does not round them.
+
+    Of the anchors with themselves (None) little more than half is computed, the rest is copied.
+    """
+    with torch.autocast(anchors.device.type, enabled=False):
+        return _products(anchors, others)
+
+
+def _products(anchors: Tensor, others: Tensor | None) -> Tensor:
     num_columns = len(anchors) if others is None else len(others)
     # a row is longer than a power of two: the cache has few places for a column of those
     pairs = anchors.new_empty(len(anchors), num_columns + 16)[:, :num_columns]
     if others is not None:
-        return torch.mm(anchors, others.T, out=pairs)
+        return torch.mm(anchors, others.T.to(anchors.dtype), out=pairs)
     for tile in _tiles(anchors):
         rest = slice(tile.stop, None)
         torch.mm(anchors[tile], anchors[tile.start :].T, out=pairs[tile, tile.start :])

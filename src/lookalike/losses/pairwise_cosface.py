@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
 from lookalike.losses.pair_gradient import loss_of_pairs, softmax_, softplus
 from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
@@ -43,7 +42,7 @@ class PairwiseCosface(nn.Module):
         self.margin, self.gamma = margin, gamma
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, "features", "PairwiseCosface"))
+        features = read(output, "features", "PairwiseCosface", normalize=True)
         partners, share = Partners(labels), 1.0 / len(features)
 
         def block_loss(block: Tensor, part: slice) -> Tensor:

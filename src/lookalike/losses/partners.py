@@ -75,7 +75,8 @@ class Partners:
             self._count = torch.searchsorted(ordered, labels, right=True) - self._first
             itself = 0 if own is None else 1
         self._order = F.pad(order, (0, 1))  # an anchor alone reads the place behind its own
-        self.num_positives, self.num_negatives = self._count - itself, len(others) - self._count
+        self.num_same, self.num_positives = self._count, self._count - itself
+        self.num_negatives = len(others) - self._count
         # an accelerator would have to be waited for to learn the largest count
         cpu = labels.device.type == "cpu" and len(labels) > 0
         self._most = int(self._count.max()) if cpu else self.num_others
