@@ -43,6 +43,7 @@ class _Directions(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         vectors, found = ctx.saved_tensors
         norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        along = (gradient * found).sum(dim=1, keepdim=True)
-        across = gradient.addcmul(found, along, value=-1.0)
+        across = gradient * found
+        along = across.sum(dim=1, keepdim=True)
+        torch.addcmul(gradient, found, along, value=-1.0, out=across)
         return across.div_(torch.where(norms > 1e-12, norms, 1.0))

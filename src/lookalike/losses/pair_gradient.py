@@ -54,7 +54,7 @@ def loss_of_pairs(anchors: Tensor, others: Tensor | None, block_loss: BlockLoss)
 def blocks(pairs: Tensor) -> Iterator[slice]:
     """Cut a matrix into rows whose temporaries stay in the cache, or in reason."""
     num_rows, num_columns = pairs.shape
-    elements = 2**18 if pairs.device.type == "cpu" else 2**24
+    elements = 2**18 if pairs.device.type == "cpu" else 2**22
     size = max(1, elements // max(num_columns, 1))
     for start in range(0, num_rows, size):
         yield slice(start, min(start + size, num_rows))
