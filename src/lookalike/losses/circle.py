@@ -47,7 +47,7 @@ class CircleLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, self.feature_from, "CircleLoss", normalize=True)
+        features = read(output, self.feature_from, "CircleLoss")
         partners, gamma = Partners(labels), self.gamma
         shares = mean_shares(partners.has_both, features)
 
@@ -64,4 +64,4 @@ class CircleLoss(nn.Module):
             near.add_(push.mul_(pace_negative).mul_(slope), pull.mul_(pace_positive).mul_(slope))
             return (share * softplus(total)).sum()
 
-        return loss_of_pairs(features, None, block_loss)
+        return loss_of_pairs(features, None, block_loss, normalize=True)

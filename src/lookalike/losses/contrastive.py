@@ -60,7 +60,7 @@ class ContrastiveLoss(nn.Module):
         return read(output, self.feature_from, type(self).__name__, normalize=self.normalize)
 
     def _sum(self, features: Tensor, others: Tensor | None, partners: Partners) -> Tensor:
-        share = 1.0 / len(features)
+        share = 1.0 / max(len(features), 1)
 
         def block_loss(block: Tensor, part: slice) -> Tensor:
             near = partners.of(part)

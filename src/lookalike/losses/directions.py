@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from lookalike.geometry import unit
+from lookalike.losses.first_derivative import first_derivative_only
 
 
 def directions(vectors: Tensor) -> Tensor:
@@ -29,9 +29,17 @@ def directions(vectors: Tensor) -> Tensor:
     return found
 
 
-class _Directions(torch.autograd.Function):
-    """What points along a direction does not change it: ``dx = (g - (g . u) u) / |x|``."""
+def turn_(gradient: Tensor, found: Tensor, vectors: Tensor) -> Tensor:
+    """Make the gradient of directions that of their vectors, in place: ``(g - (g . u) u) / |x|``.
 
+    What points along a direction does not change it.
+    """
+    along = (gradient * found).sum(dim=1, keepdim=True)
+    norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+    return gradient.addcmul_(found, along, value=-1.0).div_(torch.where(norms > 1e-12, norms, 1.0))
+
+
+class _Directions(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor) -> Tensor:
         found = unit(vectors)
@@ -39,11 +47,7 @@ class _Directions(torch.autograd.Function):
         return found
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         vectors, found = ctx.saved_tensors
-        norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        across = gradient * found
-        along = across.sum(dim=1, keepdim=True)
-        torch.addcmul(gradient, found, along, value=-1.0, out=across)
-        return across.div_(torch.where(norms > 1e-12, norms, 1.0))
+        return turn_(gradient.clone(), found, vectors)

@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from lookalike.losses.first_derivative import first_derivative_only
 from lookalike.losses.pair_gradient import blocks, similarities
 from lookalike.losses.partners import Partners
 
 
-def farthest_and_nearest(features: Tensor, partners: Partners) -> tuple[Tensor, Tensor]:
-    """Return where each anchor's farthest positive and nearest negative stand, ``[B]`` each.
+def hardest_squared(features: Tensor, partners: Partners) -> tuple[Tensor, Tensor]:
+    """Return the squared distances of each anchor to its farthest positive and nearest negative.
 
-    Without a positive it is the anchor itself; without a negative any place.
+    Without a positive it is to the anchor itself; without a negative to any other.
 
     Args:
         features: ``[B, D]``.
@@ -28,18 +28,14 @@ def farthest_and_nearest(features: Tensor, partners: Partners) -> tuple[Tensor, 
 
     Example:
         >>> features, labels = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1])
-        >>> [side.tolist() for side in farthest_and_nearest(features, Partners(labels))]
-        [[1, 0, 2], [2, 2, 1]]
+        >>> [side.tolist() for side in hardest_squared(features, Partners(labels))]
+        [[1.0, 1.0, 0.0], [9.0, 4.0, 4.0]]
     """
     # about their mean: changes no distance but keeps its digits
     moved = features.detach() - features.detach().mean(dim=0)
     # -d^2 / 2 but for the anchor's own length, which is the same in all its row
-    return _search(moved, None, partners, moved.square().sum(dim=1) / 2.0, own=False)
-
-
-def hardest_squared(features: Tensor, partners: Partners) -> tuple[Tensor, Tensor]:
-    """Return the squared distances of each anchor to the two of ``farthest_and_nearest``."""
-    farthest, nearest = farthest_and_nearest(features, partners)
+    half = moved.square().sum(dim=1) / 2.0
+    farthest, nearest = _search(moved, None, partners, half, own=False)
     far: Tensor = _SquaredDistances.apply(features, farthest)
     near: Tensor = _SquaredDistances.apply(features, nearest)
     return far, near
@@ -52,10 +48,11 @@ class _SquaredDistances(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, places: Tensor) -> Tensor:
         steps = features.index_select(0, places).sub_(features)
         ctx.save_for_backward(steps, places)
-        return torch.linalg.vector_norm(steps, dim=1).square()
+        lengths: Tensor = torch.linalg.vector_norm(steps, dim=1)
+        return lengths.square()
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         steps, places = ctx.saved_tensors
         pulls = steps * (2.0 * gradient[:, None])
@@ -87,13 +84,13 @@ def _search(
     anchors: Tensor, others: Tensor | None, partners: Partners, less: Tensor | None, *, own: bool
 ) -> tuple[Tensor, Tensor]:
     pairs = similarities(anchors, others)
-    positives, negatives = [], []
+    positives, negatives = (partners.num_same.new_empty(len(anchors)) for _ in range(2))
     for part in blocks(pairs):
         block = pairs[part] if less is None else pairs[part].sub_(less)
         near = partners.of(part)
         similar = near.read(block)
         similar.masked_fill_(~(near.same if own else near.positive), torch.inf)
         least = similar.argmin(dim=1, keepdim=True)
-        positives.append(near.columns.gather(1, least)[:, 0])
-        negatives.append(near.fill_(block, -torch.inf).argmax(dim=1))
-    return torch.cat(positives), torch.cat(negatives)
+        positives[part] = near.columns.gather(1, least)[:, 0]
+        negatives[part] = near.fill_(block, -torch.inf).argmax(dim=1)
+    return positives, negatives

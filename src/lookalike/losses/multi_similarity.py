@@ -60,7 +60,7 @@ class MultiSimilarityLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, self.feature_from, "MultiSimilarityLoss", normalize=True)
+        features = read(output, self.feature_from, "MultiSimilarityLoss")
         partners = Partners(labels)
         shares = mean_shares(partners.has_both, features)
 
@@ -80,4 +80,4 @@ class MultiSimilarityLoss(nn.Module):
             values = softplus(total_pull) / self.alpha + softplus(total_push) / self.beta
             return (share * values).sum()
 
-        return loss_of_pairs(features, None, block_loss)
+        return loss_of_pairs(features, None, block_loss, normalize=True)

@@ -16,17 +16,22 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from lookalike.geometry import unit
+from lookalike.losses.directions import turn_
+from lookalike.losses.first_derivative import first_derivative_only
+from lookalike.losses.pairs import NOTHING
 
 # A loss of a block: reads similarities [R, B] of the anchors of the slice, returns its part of
 # the loss, and leaves in their place the derivative of that part.
 BlockLoss = Callable[[Tensor, slice], Tensor]
 
-NOTHING = -1e9  # stands for log(0): exp of it is 0, and it can still be added to
 _TILE = 256  # edge of what is transposed or multiplied at once, so that it stays in the cache
 
 
-def loss_of_pairs(anchors: Tensor, others: Tensor | None, block_loss: BlockLoss) -> Tensor:
+def loss_of_pairs(
+    anchors: Tensor, others: Tensor | None, block_loss: BlockLoss, *, normalize: bool = False
+) -> Tensor:
     """Return the sum of a loss over all anchors, given what it is for a block of them.
 
     It can be differentiated once, not twice.
@@ -35,6 +40,7 @@ def loss_of_pairs(anchors: Tensor, others: Tensor | None, block_loss: BlockLoss)
         anchors: ``[A, D]``.
         others: ``[B, D]``; the anchors themselves if None.
         block_loss: See ``BlockLoss``.
+        normalize: Take the anchors' directions; only where they are the others too.
 
     Example:
         >>> def squares(block, part):
@@ -46,8 +52,9 @@ def loss_of_pairs(anchors: Tensor, others: Tensor | None, block_loss: BlockLoss)
         >>> x.grad.flatten().tolist()
         [20.0, 40.0]
     """
+    assert others is None or not normalize
     others = None if others is None else others.to(anchors.dtype)
-    loss: Tensor = _LossOfPairs.apply(anchors, others, block_loss)
+    loss: Tensor = _LossOfPairs.apply(anchors, others, block_loss, normalize)
     return loss
 
 
@@ -103,7 +110,10 @@ class _LossOfPairs(torch.autograd.Function):
     """The loss is one number, so its gradient is made at once and only waits to be scaled."""
 
     @staticmethod
-    def forward(ctx: Any, anchors: Tensor, others: Tensor | None, block_loss: BlockLoss) -> Tensor:
+    def forward(
+        ctx: Any, given: Tensor, others: Tensor | None, block_loss: BlockLoss, normalize: bool
+    ) -> Tensor:
+        anchors = unit(given) if normalize else given
         to_anchors, to_others = ctx.needs_input_grad[:2]
         gradients: list[Tensor | None] = [None, None]
         # autocast would round to three digits
@@ -113,7 +123,8 @@ class _LossOfPairs(torch.autograd.Function):
             for part in blocks(pairs):
                 loss += block_loss(pairs[part], part)
             if others is None and to_anchors:
-                gradients[0] = _times_both(pairs, anchors)
+                product = _times_both(pairs, anchors)
+                gradients[0] = turn_(product, anchors, given) if normalize else product
             elif others is not None:
                 gradients[0] = pairs @ others if to_anchors else None
                 gradients[1] = pairs.T @ anchors if to_others else None
@@ -121,10 +132,10 @@ class _LossOfPairs(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         anchors, others = (None if g is None else g * scale for g in ctx.saved_tensors)
-        return anchors, others, None
+        return anchors, others, None, None
 
 
 def similarities(anchors: Tensor, others: Tensor | None) -> Tensor:

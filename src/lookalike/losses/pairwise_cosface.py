@@ -42,8 +42,8 @@ class PairwiseCosface(nn.Module):
         self.margin, self.gamma = margin, gamma
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "PairwiseCosface", normalize=True)
-        partners, share = Partners(labels), 1.0 / len(features)
+        features = read(output, "features", "PairwiseCosface")
+        partners, share = Partners(labels), 1.0 / max(len(features), 1)
 
         def block_loss(block: Tensor, part: slice) -> Tensor:
             near = partners.of(part)
@@ -54,4 +54,4 @@ class PairwiseCosface(nn.Module):
             near.add_(push.mul_(slope), pull.mul_(-slope))
             return share * softplus(total).sum()
 
-        return loss_of_pairs(features, None, block_loss)
+        return loss_of_pairs(features, None, block_loss, normalize=True)

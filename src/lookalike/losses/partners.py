@@ -62,7 +62,7 @@ class Partners:
         if others is None:
             own = torch.arange(len(labels), device=labels.device)
         others = labels if others is None else others
-        self._own, self.num_others = own, len(others)
+        self._own = own
         if labels.ndim == 2 and labels.shape[1] > 1:
             same = same_label(labels, others)
             order, self._count = same.nonzero()[:, 1], same.sum(dim=1)
@@ -77,9 +77,7 @@ class Partners:
         self._order = F.pad(order, (0, 1))  # an anchor alone reads the place behind its own
         self.num_same, self.num_positives = self._count, self._count - itself
         self.num_negatives = len(others) - self._count
-        # an accelerator would have to be waited for to learn the largest count
-        cpu = labels.device.type == "cpu" and len(labels) > 0
-        self._most = int(self._count.max()) if cpu else self.num_others
+        self._most = _largest(self._count, len(others))
 
     @property
     def has_both(self) -> Tensor:
@@ -89,9 +87,15 @@ class Partners:
     def of(self, part: slice) -> PartnersOfBlock:
         """Return the pairs of the anchors of a slice."""
         first, count = self._first[part, None], self._count[part, None]
-        steps = torch.arange(max(self._most, 1), device=count.device)
+        steps = torch.arange(self._most, device=count.device)
         places = first + torch.minimum(steps, (count - 1).clamp_min(0))
         columns = self._order[places]
         same = steps < count
         positive = same if self._own is None else same & (columns != self._own[part, None])
         return PartnersOfBlock(columns, same, positive, count == 0)
+
+
+def _largest(counts: Tensor, bound: int) -> int:
+    """Return the largest count, at least 1; its bound where an accelerator had to be waited for."""
+    known = counts.device.type == "cpu" and len(counts) > 0
+    return max(int(counts.max()), 1) if known else bound

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lookalike.losses.directions import directions
 from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_
 from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
@@ -58,8 +59,7 @@ class SupCon(nn.Module):
         self.temperature, self.base_temperature = temperature, base_temperature
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "SupConLoss", normalize=self.normalize)
-        labels = labels.reshape(-1)
+        features, labels = read(output, "features", "SupConLoss"), labels.reshape(-1)
         every = self.views if self.contrast_mode == "one" else 1
         own = torch.arange(0, len(features), every, device=features.device)
         partners = Partners(labels[::every], labels, own)
@@ -74,4 +74,7 @@ class SupCon(nn.Module):
             near.add_(block.mul_(share), -share / count * near.positive)
             return (share * (total - mean / count)).sum()
 
-        return loss_of_pairs(features[::every], None if every == 1 else features, block_loss)
+        if every == 1:
+            return loss_of_pairs(features, None, block_loss, normalize=self.normalize)
+        features = directions(features) if self.normalize else features
+        return loss_of_pairs(features[::every], features, block_loss)
