@@ -12,12 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.geometry import unit
+from lookalike.losses.directions import turn_
 from lookalike.losses.first_derivative import first_derivative_only
 from lookalike.losses.pair_gradient import blocks, similarities
 from lookalike.losses.partners import Partners
 
 
-def hardest_squared(features: Tensor, partners: Partners) -> tuple[Tensor, Tensor]:
+def hardest_squared(
+    features: Tensor, partners: Partners, *, normalize: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return the squared distances of each anchor to its farthest positive and nearest negative.
 
     Without a positive it is to the anchor itself; without a negative to any other.
@@ -25,38 +29,45 @@ def hardest_squared(features: Tensor, partners: Partners) -> tuple[Tensor, Tenso
     Args:
         features: ``[B, D]``.
         partners: Of the batch with itself.
+        normalize: Take the features' directions.
 
     Example:
         >>> features, labels = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1])
         >>> [side.tolist() for side in hardest_squared(features, Partners(labels))]
         [[1.0, 1.0, 0.0], [9.0, 4.0, 4.0]]
     """
-    # about their mean: changes no distance but keeps its digits
-    moved = features.detach() - features.detach().mean(dim=0)
-    # -d^2 / 2 but for the anchor's own length, which is the same in all its row
-    half = moved.square().sum(dim=1) / 2.0
-    farthest, nearest = _search(moved, None, partners, half, own=False)
-    far: Tensor = _SquaredDistances.apply(features, farthest)
-    near: Tensor = _SquaredDistances.apply(features, nearest)
+    far, near = _HardestSquared.apply(features, partners, normalize)
     return far, near
 
 
-class _SquaredDistances(torch.autograd.Function):
-    """Of each embedding to one other; by hand it takes half of autograd's time."""
+class _HardestSquared(torch.autograd.Function):
+    """Two pairs for each embedding, so the gradient is a few passes over [B, D]."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, places: Tensor) -> Tensor:
-        steps = features.index_select(0, places).sub_(features)
-        ctx.save_for_backward(steps, places)
-        lengths: Tensor = torch.linalg.vector_norm(steps, dim=1)
-        return lengths.square()
+    def forward(
+        ctx: Any, given: Tensor, partners: Partners, normalize: bool
+    ) -> tuple[Tensor, Tensor]:
+        features = unit(given) if normalize else given
+        # about their mean: changes no distance but keeps its digits
+        moved = features - features.mean(dim=0)
+        # -d^2 / 2 but for the anchor's own length, which is the same in all its row
+        half = torch.linalg.vector_norm(moved, dim=1).square() / 2.0
+        places = _search(moved, None, partners, half, own=False)
+        steps = [features.index_select(0, at).sub_(features) for at in places]
+        ctx.normalize = normalize
+        ctx.save_for_backward(given, features, *places, *steps)
+        far, near = (torch.linalg.vector_norm(step, dim=1).square() for step in steps)
+        return far, near
 
     @staticmethod
     @first_derivative_only
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        steps, places = ctx.saved_tensors
-        pulls = steps * (2.0 * gradient[:, None])
-        return (-pulls).index_add_(0, places, pulls), None
+    def backward(ctx: Any, to_far: Tensor, to_near: Tensor) -> tuple[Tensor, None, None]:
+        given, features, farthest, nearest, far_steps, near_steps = ctx.saved_tensors
+        pulls = far_steps * (2.0 * to_far[:, None])
+        gradient = (-pulls).index_add_(0, farthest, pulls)
+        torch.mul(near_steps, 2.0 * to_near[:, None], out=pulls)
+        gradient.sub_(pulls).index_add_(0, nearest, pulls)
+        return turn_(gradient, features, given) if ctx.normalize else gradient, None, None
 
 
 def hardest_similarities(

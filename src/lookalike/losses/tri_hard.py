@@ -42,9 +42,9 @@ class TriHardLoss(nn.Module):
         self.margin = margin
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "TriHardLoss", normalize=True)
+        features = read(output, "features", "TriHardLoss")
         partners = Partners(labels)
-        farthest, nearest = hardest_squared(features, partners)
+        farthest, nearest = hardest_squared(features, partners, normalize=True)
         return mean_where((farthest + self.margin - nearest).relu(), partners.has_both)
 
 
@@ -78,9 +78,9 @@ class MSMLoss(nn.Module):
         self.margin = margin
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "MSMLoss", normalize=True)
+        features = read(output, "features", "MSMLoss")
         partners = Partners(labels)
-        farthest, nearest = hardest_squared(features, partners)
+        farthest, nearest = hardest_squared(features, partners, normalize=True)
         farthest = farthest.masked_fill(partners.num_positives == 0, -torch.inf).amax()
         nearest = nearest.masked_fill(partners.num_negatives == 0, torch.inf).amin()
         return (farthest + self.margin - nearest).relu()

@@ -11,7 +11,9 @@ from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
+def batch_hard(
+    features: Tensor, labels: Tensor, margin: float, *, normalize: bool = False
+) -> Tensor:
     """Return the mean over anchors of ``max(0, hardest positive - hardest negative + margin)``.
 
     As in the reference an anchor is its own nearest positive: alone of its label it still counts
@@ -22,9 +24,11 @@ def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
         features: ``[B, D]``.
         labels: ``[B]`` or ``[B, 1]`` int64.
         margin: In units of the distance.
+        normalize: Take the features' directions.
     """
     partners = Partners(labels)
-    far, near = (squared.clamp_min(1e-12).sqrt() for squared in hardest_squared(features, partners))
+    hardest = hardest_squared(features, partners, normalize=normalize)
+    far, near = (squared.clamp_min(1e-12).sqrt() for squared in hardest)
     return mean_where((far - near + margin).relu(), partners.num_negatives > 0)
 
 
@@ -98,5 +102,5 @@ class TripletLossV2(nn.Module):
         self.reads = (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, self.feature_from, "TripletLossV2", normalize=self.normalize)
-        return batch_hard(features, labels, self.margin)
+        features = read(output, self.feature_from, "TripletLossV2")
+        return batch_hard(features, labels, self.margin, normalize=self.normalize)
