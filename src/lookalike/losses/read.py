@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lookalike.geometry import at_least_float32, unit
+from lookalike.geometry import at_least_float32
+from lookalike.losses.directions import directions
 from lookalike.types import ModelOutput, PartialLogits
 
 
@@ -21,7 +22,7 @@ def read(output: ModelOutput | Tensor, key: str, loss: str, *, normalize: bool =
         ValueError: If the model does not produce it; tells what it does produce.
     """
     values = at_least_float32(_find(output, key, loss))
-    return unit(values) if normalize else values
+    return directions(values) if normalize else values
 
 
 def _find(output: ModelOutput | Tensor, key: str, loss: str) -> Tensor:
