@@ -10,6 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+Box = tuple[int, int, int, int]
+"""top, left, height, width"""
+
 
 class RandomErasing:
     """Blank a random rectangle.
@@ -53,22 +56,32 @@ class RandomErasing:
         self.fill = list(fill)
 
     def __call__(self, image: Any) -> Any:
-        if random.random() > self.probability:
-            return image
-        is_tensor = isinstance(image, Tensor)
-        height, width = image.shape[-2:] if is_tensor else image.shape[:2]
-        box = self._box(height, width)
+        box = self._drawn_box(image)
         if box is None:
             return image
+        return self._erase(image.clone() if isinstance(image, Tensor) else image.copy(), box)
+
+    def in_place(self, image: Any) -> Any:
+        """Erase from an image that nobody else holds."""
+        box = self._drawn_box(image)
+        return image if box is None else self._erase(image, box)
+
+    def _erase(self, image: Any, box: Box) -> Any:
         top, left, h, w = box
-        image = image.clone() if is_tensor else image.copy()
-        if is_tensor:
-            image[:, top : top + h, left : left + w] = self._fill(h, w).permute(2, 0, 1)
+        fill = self._fill(h, w)
+        if isinstance(image, Tensor):
+            image[:, top : top + h, left : left + w] = fill.permute(2, 0, 1)
         else:
-            image[top : top + h, left : left + w] = self._fill(h, w).numpy().astype(image.dtype)
+            image[top : top + h, left : left + w] = fill.numpy().astype(image.dtype)
         return image
 
-    def _box(self, height: int, width: int) -> tuple[int, int, int, int] | None:
+    def _drawn_box(self, image: Any) -> Box | None:
+        if random.random() > self.probability:
+            return None
+        height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
+        return self._box(height, width)
+
+    def _box(self, height: int, width: int) -> Box | None:
         for _ in range(self.attempts):
             area = random.uniform(self.min_area, self.max_area) * height * width
             aspect = self._aspect()
