@@ -31,6 +31,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256_000_000
 
+_PIECE = 1 << 24
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -42,15 +44,20 @@ def read_image_bytes(path: str | Path) -> bytes:
     """
     try:
         # a pipe that nobody writes to would be waited for without end
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
+        descriptor = os.open(path, _FLAGS)
+        try:
             facts = os.fstat(descriptor)
-            if not stat.S_ISREG(facts.st_mode):
+            # reading a folder fails by itself
+            if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
                 raise DataError(f"{path}: not a regular file.")
-            # room for the largest file would be asked for and given back each time
-            data = file.read(min(facts.st_size, MAX_BYTES) + 1)
-            if len(data) > facts.st_size:
-                data += file.read(MAX_BYTES + 1 - len(data))
+            data = os.read(descriptor, min(facts.st_size, MAX_BYTES) + 1)
+            while len(data) != facts.st_size and len(data) <= MAX_BYTES:
+                more = os.read(descriptor, _PIECE)
+                if not more:
+                    break
+                data += more
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:

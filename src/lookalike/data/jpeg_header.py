@@ -10,13 +10,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_SCAN, _EXIF, _ICC, _PHOTOSHOP = 0xDA, 0xE1, 0xE2, 0xED
+_SCAN, _EXIF = 0xDA, 0xE1
 _FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive
 _TABLES, _QUANTISATION, _RESTART, _COMMENT = 0xC4, 0xDB, 0xDD, 0xFE
 _ORIENTATION = 0x0112
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 # a file that Pillow refuses must not pass here: it reads this much of these segments
-_LEAST = {b"JFIF": 7, b"Adobe": 7, b"ICC_PROFILE\0": 14}
+_LEAST = ((b"JFIF", 7), (b"Adobe", 7), (b"ICC_PROFILE\0", 14))
 
 
 class JPEGHeader(NamedTuple):
@@ -80,17 +80,15 @@ def _frame(body: bytes) -> tuple[int, int] | None:
 
 def _is_plain(marker: int, body: bytes) -> bool:
     """Tell whether a segment may be passed over."""
+    if marker in (_TABLES, _RESTART, _COMMENT):
+        return True
     if marker == _QUANTISATION:
-        return len(body) % 65 == 0 and all(number < 16 for number in body[::65])
-    if marker in (_EXIF, _ICC):
-        if body.startswith(b"MPF\0") or b"tiff:Orientation" in body:
-            return False
-    elif marker == _PHOTOSHOP:
-        return not body.startswith(b"Photoshop 3.0\0")
-    for start, length in _LEAST.items():
-        if body.startswith(start) and len(body) < length:
-            return False
-    return marker in (_TABLES, _RESTART, _COMMENT) or 0xE0 <= marker <= 0xEF
+        return len(body) % 65 == 0 and max(body[::65], default=0) < 16
+    if not 0xE0 <= marker <= 0xEF or body.startswith((b"MPF\0", b"Photoshop 3.0\0")):
+        return False
+    if marker == _EXIF and b"tiff:Orientation" in body:
+        return False
+    return not any(body.startswith(start) and len(body) < least for start, least in _LEAST)
 
 
 def _orientation(tiff: bytes) -> int:

@@ -84,7 +84,7 @@ def blend(
         share: Of the weighted sum.
 
     Example:
-        >>> black, white = np.zeros((2, 1, 1, 3), np.uint8) + np.uint8([0, 255])[:, None, None, None]
+        >>> black, white = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
         >>> blend(black, [black, white], np.float32([0.5, 0.5]), 0.5).tolist()
         [[[63, 63, 63]]]
     """

@@ -199,15 +199,17 @@ def warp_bilinear(pixels: Any, matrix: Any, warped: Any) -> None:
     rows, lines = pixels.reshape(height, 3 * width), warped.reshape(height, 3 * width)
     middle = np.arange(width) + 0.5
     right, below = np.zeros(3 * width), np.zeros(3 * width)
-    columns, sources = np.empty(width, np.int32), np.empty(width, np.int32)
-    rest, rest_down = np.empty(width), np.empty(width)
+    columns, sources = np.arange(width).astype(np.int32), np.empty(width, np.int32)
+    rest = np.empty(width)
     for y in range(height):
-        _places(a, b, c, middle, y + 0.5, width, columns, rest)
-        _places(d, e, f, middle, y + 0.5, height, sources, rest_down)
         if not upright:
+            _places(a, b, c, middle, y + 0.5, width, columns, rest)
             _for_each_channel(rest, right)
-        if not level:
-            _for_each_channel(rest_down, below)
+        if level:
+            sources[:] = y
+        else:
+            _places(d, e, f, middle, y + 0.5, height, sources, rest)
+            _for_each_channel(rest, below)
         x = 0
         while x < width:
             column, source = columns[x], sources[x]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.data.transforms.kernels import kernels_for
 
@@ -53,12 +52,9 @@ class NormalizeImage:
         self.mean = np.array(mean or IMAGENET_MEAN, dtype=np.float32).reshape(shape)
         self.std = np.array(std or IMAGENET_STD, dtype=np.float32).reshape(shape)
         self.output_fp16, self.channel_num = output_fp16, channel_num
-        values = np.arange(256, dtype=np.uint8)[:, None, None]
-        self.table = np.ascontiguousarray(self._normalised(values).reshape(256, 3).T)
-
-    def _normalised(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        scaled: NDArray[np.float32] = image.astype(np.float32) * self.scale
-        return (scaled - self.mean) / self.std
+        values = np.arange(256, dtype=np.float32)
+        by_channel = self.mean.reshape(3, 1), self.std.reshape(3, 1)
+        self.table = (values * self.scale - by_channel[0]) / by_channel[1]
 
     def __call__(self, image: Any) -> Any:
         image = np.asarray(image)
@@ -68,7 +64,7 @@ class NormalizeImage:
             kernels.to_planes(image, self.table, planes)
             image = planes.transpose(1, 2, 0)
         else:
-            image = self._normalised(image)
+            image = (image.astype(np.float32) * self.scale - self.mean) / self.std
         if self.channel_num == 4:
             shape = list(image.shape)
             shape[self.channel_axis] = 1

@@ -7,7 +7,9 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Box = tuple[int, int, int, int]
@@ -53,7 +55,7 @@ class RandomErasing:
         self.probability, self.attempts, self.mode = probability, attempts, mode
         self.min_area, self.max_area = min_area, max_area
         self.min_aspect, self.log_aspect = min_aspect, log_aspect
-        self.fill = list(fill)
+        self.fill = np.array(fill, dtype=np.float32).reshape(1, 1, -1)
 
     def __call__(self, image: Any) -> Any:
         box = self._drawn_box(image)
@@ -70,9 +72,9 @@ class RandomErasing:
         top, left, h, w = box
         fill = self._fill(h, w)
         if isinstance(image, Tensor):
-            image[:, top : top + h, left : left + w] = fill.permute(2, 0, 1)
+            image[:, top : top + h, left : left + w] = torch.from_numpy(fill).permute(2, 0, 1)
         else:
-            image[top : top + h, left : left + w] = fill.numpy().astype(image.dtype)
+            image[top : top + h, left : left + w] = fill
         return image
 
     def _drawn_box(self, image: Any) -> Box | None:
@@ -96,9 +98,9 @@ class RandomErasing:
             return math.exp(random.uniform(bound, -bound))
         return random.uniform(self.min_aspect, 1.0 / self.min_aspect)
 
-    def _fill(self, height: int, width: int) -> Tensor:
-        if self.mode == "rand":
-            return torch.randn(1, 1, 3)
-        if self.mode == "pixel":
-            return torch.randn(height, width, 3)
-        return torch.tensor(self.fill, dtype=torch.float32).view(1, 1, -1)
+    def _fill(self, height: int, width: int) -> NDArray[np.float32]:
+        if self.mode == "const":
+            return self.fill
+        drawn = torch.randn(1, 1, 3) if self.mode == "rand" else torch.randn(height, width, 3)
+        colours: NDArray[np.float32] = drawn.numpy()
+        return colours

@@ -55,30 +55,22 @@ def autocontrast(counts: NDArray[np.int64]) -> Table:
         >>> int(autocontrast(np.bincount([100, 110], minlength=256)[None])[0, 105])
         127
     """
-    return np.stack([_spread(channel) for channel in counts])
-
-
-def _spread(counts: NDArray[np.int64]) -> Table:
-    used = counts.nonzero()[0]
-    lowest, highest = int(used[0]), int(used[-1])
-    if lowest == highest:
-        return _VALUES.astype(np.uint8)
-    scale = 255.0 / (highest - lowest)
-    return np.clip(np.trunc(_VALUES * scale + -lowest * scale), 0, 255).astype(np.uint8)
+    used = counts > 0
+    lowest, highest = used.argmax(axis=1), 255 - used[:, ::-1].argmax(axis=1)
+    span = highest - lowest
+    scale = (255.0 / np.maximum(span, 1))[:, None]
+    spread = np.trunc(_VALUES * scale + -lowest[:, None] * scale).clip(0, 255)
+    return np.where(span[:, None] > 0, spread, _VALUES).astype(np.uint8)
 
 
 def equalizing(counts: NDArray[np.int64]) -> Table:
     """Return the table that makes all values equally frequent."""
-    return np.stack([_equal_shares(channel) for channel in counts])
-
-
-def _equal_shares(counts: NDArray[np.int64]) -> Table:
-    used = counts[counts > 0]
-    step = int(counts.sum() - used[-1]) // 255
-    if len(used) < 2 or step == 0:
-        return _VALUES.astype(np.uint8)
-    below = np.cumsum(counts) - counts
-    return np.minimum((step // 2 + below) // step, 255).astype(np.uint8)
+    up_to = counts.cumsum(axis=1)
+    below = up_to - counts
+    # without the highest value that occurs
+    step = below.max(axis=1, where=counts > 0, initial=0)[:, None] // 255
+    shares = np.minimum((step // 2 + below) // np.maximum(step, 1), 255)
+    return np.where(step > 0, shares, _VALUES).astype(np.uint8)
 
 
 def posterizing(bits: int) -> Table:
