@@ -272,7 +272,7 @@ def test_a_sampler_without_a_batch_is_an_error_not_a_loop(folder):
 
 def test_collate_keeps_types():
     samples = [Sample(torch.zeros(3, 2, 2), label, -1, label) for label in range(3)]
-    batch = collate(samples)
+    batch = collate(samples, 3)
     assert batch.images.shape == (3, 3, 2, 2)
     assert batch.labels.tolist() == batch.indices.tolist() == [0, 1, 2]
     assert batch.cameras.tolist() == [-1, -1, -1]

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lookalike.data.randomness import mix, mix_each, seeded
+from lookalike.data.randomness import mix, mix_each, reseed, seeded, streams_kept
 from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
 
@@ -23,7 +24,7 @@ Plan = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Failure:
-    """What went wrong with an image, on its way from a worker.
+    """What went wrong with a batch, on its way from a worker.
 
     An exception raised inside a worker would arrive wrapped in its traceback, after a wait of
     five seconds for each worker.
@@ -32,36 +33,46 @@ class _Failure:
     message: str
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples into a batch.
+def collate(samples: Iterable[Sample], number: int) -> Batch:
+    """Put samples into a batch, each as soon as it is made: its memory is then used again.
+
+    Args:
+        samples: As many as ``number``.
+        number: Images of the batch, B.
 
     Raises:
         DataError: If the images differ in size, naming both sizes.
     """
-    shapes = {tuple(sample.image.shape) for sample in samples}
-    if len(shapes) > 1:
-        raise DataError(
-            f"the images of a batch differ in size: {sorted(shapes)}; end the transforms with a "
-            "resize or crop to a fixed size."
-        )
-    return Batch(
-        images=torch.stack([sample.image for sample in samples]),
-        labels=torch.tensor([sample.label for sample in samples]),
-        cameras=torch.tensor([sample.camera for sample in samples]),
-        indices=torch.tensor([sample.index for sample in samples]),
-    )
+    images: Tensor | None = None
+    facts: list[tuple[int, int, int]] = []
+    for row, sample in enumerate(samples):
+        image = sample.image
+        if images is None:
+            images = _room(number, image)
+        elif image.shape != images.shape[1:]:
+            sizes = sorted({tuple(images.shape[1:]), tuple(image.shape)})
+            raise DataError(
+                f"the images of a batch differ in size: {sizes}; end the transforms with a "
+                "resize or crop to a fixed size."
+            )
+        images[row] = image
+        facts.append((sample.label, sample.camera, sample.index))
+    assert images is not None
+    labels, cameras, indices = (torch.tensor(column) for column in zip(*facts, strict=True))
+    return Batch(images, labels, cameras, indices)
 
 
-def _collate_or_fail(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
-    good: list[Sample] = []
-    for sample in samples:
-        if isinstance(sample, _Failure):
-            return sample
-        good.append(sample)
-    try:
-        return collate(good)
-    except DataError as error:
-        return _Failure(str(error))
+def _room(number: int, image: Tensor) -> Tensor:
+    """Return memory for so many images; in a worker such as the other process can read."""
+    shape = (number, *image.shape)
+    if get_worker_info() is None and image.dtype == torch.float32:
+        # numpy asks for large pages: three times faster to fill for the first time
+        return torch.from_numpy(np.empty(shape, dtype=np.float32))
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=image.dtype)
+    # what a worker sends is copied to shared memory unless it is there
+    memory = torch.UntypedStorage._new_shared(number * image.nbytes)
+    return torch.empty(0, dtype=image.dtype).set_(memory, 0, shape)
 
 
 def _raise_failures(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
@@ -215,14 +226,14 @@ def _torch_loader(
         batch_sampler=batches,
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,
-        collate_fn=_collate_or_fail,
+        collate_fn=_as_it_is,
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
 
 
-class _Seeded(Dataset[Sample | _Failure]):
-    """Reads an image under the seed that its draw carries."""
+class _Seeded(Dataset[Batch | _Failure]):
+    """Reads the images of a batch, each under the seed that its draw carries."""
 
     def __init__(self, dataset: ImageSource) -> None:
         self.dataset = dataset
@@ -230,13 +241,21 @@ class _Seeded(Dataset[Sample | _Failure]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Any) -> Sample | _Failure:
-        index, seed = draw
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch | _Failure:
         try:
-            with seeded(seed):
-                return self.dataset[index]
+            with streams_kept():
+                return collate(map(self._read, draws), len(draws))
         except LookalikeError as error:
             return _Failure(str(error))
+
+    def _read(self, draw: Draw) -> Sample:
+        index, seed = draw
+        reseed(seed)
+        return self.dataset[index]
+
+
+def _as_it_is(batch: Batch | _Failure) -> Batch | _Failure:
+    return batch
 
 
 class _Draws:

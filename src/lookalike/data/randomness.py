@@ -52,19 +52,34 @@ def _state(numbers: Sequence[int]) -> int:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Give Python's, numpy's and torch's global generators a seed; restore them afterwards.
+def streams_kept() -> Iterator[None]:
+    """Give back Python's, numpy's and torch's global generators as they were.
 
-    Transforms of any library draw from one of the three, so a sample's augmentation depends on
-    ``seed`` alone: not on the worker, the number of workers, or what was drawn before.
+    Costs more than seeding them: whoever seeds often keeps them once around it all.
     """
     before = random.getstate(), np.random.get_state(), torch.random.get_rng_state()  # noqa: NPY002
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002
-    torch.default_generator.manual_seed(seed)
     try:
         yield
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])  # noqa: NPY002
         torch.random.set_rng_state(before[2])
+
+
+def reseed(seed: int) -> None:
+    """Give the three global generators a seed."""
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002
+    torch.default_generator.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Give the three global generators a seed; restore them afterwards.
+
+    Transforms of any library draw from one of the three, so a sample's augmentation depends on
+    ``seed`` alone: not on the worker, the number of workers, or what was drawn before.
+    """
+    with streams_kept():
+        reseed(seed)
+        yield
