@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
@@ -68,15 +67,15 @@ class ImageDataset:
         self._check_files()
 
     @property
-    def labels(self) -> list[int]:
+    def labels(self) -> Sequence[int]:
         return self.images.labels
 
     @property
-    def cameras(self) -> list[int] | None:
+    def cameras(self) -> Sequence[int] | None:
         return self.images.cameras
 
     @property
-    def paths(self) -> list[str]:
+    def paths(self) -> Sequence[str]:
         return self.images.paths
 
     def __len__(self) -> int:
@@ -138,15 +137,16 @@ class ImageDataset:
             DataError: Names the first such line and both ways to mend it.
         """
         self.num_classes = num_classes
-        for index, label in enumerate(self.labels):
-            if label >= num_classes:
-                raise DataError(
-                    f"{self.where(index)}: label {label} is outside [0, {num_classes}): the head's "
-                    f"class_num is {num_classes}, the largest label is {max(self.labels)} and "
-                    f"there are {len(Counter(self.labels))} different ones. Set "
-                    f"Arch.Head.class_num to {max(self.labels) + 1} or more, or relabel: True in "
-                    "the data set."
-                )
+        labels = np.asarray(self.labels)
+        if labels.max(initial=-1) < num_classes:
+            return
+        first = int(np.argmax(labels >= num_classes))
+        raise DataError(
+            f"{self.where(first)}: label {labels[first]} is outside [0, {num_classes}): the head's "
+            f"class_num is {num_classes}, the largest label is {labels.max()} and there are "
+            f"{len(np.unique(labels))} different ones. Set Arch.Head.class_num to "
+            f"{labels.max() + 1} or more, or relabel: True in the data set."
+        )
 
     def _check_files(self) -> None:
         """Look every file up once, a folder at a time, which is far cheaper than a stat each."""
