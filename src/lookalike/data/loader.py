@@ -73,10 +73,11 @@ class Batches:
 
     Args:
         loader: Yields batches, or failures.
+        plan: The indices of each.
     """
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+    def __init__(self, loader: Any, plan: Sequence[Sequence[int]]) -> None:
+        self.loader, self.plan = loader, plan
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -125,7 +126,7 @@ class EndlessBatches:
         loaded = _raise_failures(
             _torch_loader(
                 self.dataset,
-                _Draws(self.sampler, self.seed, batch),
+                Draws(self.sampler, self.seed, batch),
                 self.num_workers,
                 self.prefetch_factor,
                 self.pin_memory,
@@ -177,8 +178,20 @@ def make_loader(
             f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
             "must be read once: set drop_last: False and use a sampler without identities."
         )
+    return read_batches(dataset, plan, num_workers, prefetch_factor, pin_memory)
+
+
+def read_batches(
+    dataset: ImageSource,
+    plan: Sequence[Sequence[int]],
+    num_workers: int = 0,
+    prefetch_factor: int | None = None,
+    pin_memory: bool = False,
+) -> Batches:
+    """Return the batches of a plan: lists of indices, of any of the images."""
     draws = [[(i, mix(i)) for i in batch] for batch in plan]
-    return Batches(_torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory))
+    loader = _torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory)
+    return Batches(loader, plan)
 
 
 def _torch_loader(
@@ -219,7 +232,7 @@ class _Seeded(Dataset[Sample | _Failure]):
             return _Failure(str(error))
 
 
-class _Draws:
+class Draws:
     """The sampler's plans one after the other, each index with the seed of its augmentation."""
 
     def __init__(self, sampler: BatchSampler, seed: int, start: int) -> None:

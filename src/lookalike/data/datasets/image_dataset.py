@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -113,6 +114,21 @@ class ImageDataset:
                 "head's classes."
             )
         return label
+
+    def content(self, index: int) -> bytes:
+        """Return a hash of all that makes the image of a sample: file, box, chain of transforms.
+
+        Raises:
+            DataError: If the chain has no description, or the file cannot be read.
+        """
+        description = getattr(self.transforms, "description", "")
+        if not description or self.label_key is not None:
+            what = "their labels come" if self.label_key else "they come, without a description,"
+            raise DataError(f"{self.source}: images have no content: {what} from transforms.")
+        box = None if self.boxes is None else self.boxes[index]
+        chain = f"{self.transforms.backend} {description} {box}\n"  # type: ignore[attr-defined]
+        data = read_image_bytes(self.image_root / self.images.paths[index])
+        return hashlib.sha256(chain.encode() + data).digest()
 
     def with_transforms(self, transforms: Callable[[Any], Any]) -> ImageDataset:
         """Return the same images under other transforms."""

@@ -71,6 +71,11 @@ class MixedDataset:
         number = bisect_right(self.starts, index) - 1
         return number, index - self.starts[number]
 
+    def content(self, index: int) -> bytes:
+        """Return a hash of all that makes the image of a sample, as of its own data set."""
+        number, own = self._find(index)
+        return self.datasets[number].content(own)
+
     def where(self, index: int) -> str:
         """Return ``list:line`` of an image, for messages."""
         number, own = self._find(index)
