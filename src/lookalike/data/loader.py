@@ -11,15 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lookalike.data.randomness import mix, mix_each, reseed, seeded, streams_kept
+from lookalike.data.draws import Draw, Draws, Plan
+from lookalike.data.randomness import mix, reseed, seeded, streams_kept
 from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
-
-Draw = tuple[int, int]
-"""An image's index and the seed of its augmentation."""
-
-Plan = tuple[int, int]
-"""The number of a sampler's plan, and the number of its first batch in the stream."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +66,10 @@ def _room(number: int, image: Tensor) -> Tensor:
     if get_worker_info() is None:
         return torch.empty(shape, dtype=image.dtype)
     # what a worker sends is copied to shared memory unless it is there
-    memory = torch.UntypedStorage._new_shared(number * image.nbytes)
-    return torch.empty(0, dtype=image.dtype).set_(memory, 0, shape)
+    storage: Any = torch.UntypedStorage
+    shared: Any = torch.empty(0, dtype=image.dtype)
+    room: Tensor = shared.set_(storage._new_shared(number * image.nbytes), 0, shape)
+    return room
 
 
 def _raise_failures(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
@@ -87,10 +84,11 @@ class Batches:
 
     Args:
         loader: Yields batches, or failures.
+        plan: The indices of each.
     """
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+    def __init__(self, loader: Any, plan: Sequence[Sequence[int]]) -> None:
+        self.loader, self.plan = loader, plan
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -130,7 +128,7 @@ class EndlessBatches:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.pin_memory, self.mixture = pin_memory, mixture
-        self._begun: list[Plan] = [(0, 0)]
+        self.draws = Draws(sampler, seed)
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -142,11 +140,11 @@ class EndlessBatches:
             batch: Number of the first one.
             plan: What :meth:`plan_of` said of it; saves planning all the epochs before.
         """
-        self._begun = [plan or (0, 0)]
+        self.draws = Draws(self.sampler, self.seed, batch, plan)
         loaded = _raise_failures(
             _torch_loader(
                 self.dataset,
-                _Draws(self.sampler, self.seed, batch, self._begun),
+                self.draws,
                 self.num_workers,
                 self.prefetch_factor,
                 self.pin_memory,
@@ -156,7 +154,7 @@ class EndlessBatches:
 
     def plan_of(self, batch: int) -> Plan:
         """Return the plan that a batch of the stream is in, or one before; for :meth:`start`."""
-        return max(plan for plan in self._begun if plan[1] <= batch)
+        return self.draws.plan_of(batch)
 
     def _mixed(self, batches: Iterator[Batch], first: int) -> Iterator[Batch]:
         assert self.mixture is not None
@@ -208,8 +206,20 @@ def make_loader(
             f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
             "must be read once: set drop_last: False and use a sampler without identities."
         )
+    return read_batches(dataset, plan, num_workers, prefetch_factor, pin_memory)
+
+
+def read_batches(
+    dataset: ImageSource,
+    plan: Sequence[Sequence[int]],
+    num_workers: int = 0,
+    prefetch_factor: int | None = None,
+    pin_memory: bool = False,
+) -> Batches:
+    """Return the batches of a plan: lists of indices, of any of the images."""
     draws = [[(i, mix(i)) for i in batch] for batch in plan]
-    return Batches(_torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory))
+    loader = _torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory)
+    return Batches(loader, plan)
 
 
 def _torch_loader(
@@ -254,37 +264,5 @@ class _Seeded(Dataset[Batch | _Failure]):
         return self.dataset[index]
 
 
-def _as_it_is(batch: Batch | _Failure) -> Batch | _Failure:
+def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-class _Draws:
-    """The sampler's plans one after the other, each index with the seed of its augmentation.
-
-    Args:
-        sampler: Plans the batches.
-        seed: Of the augmentations.
-        start: Batches before this one are left out.
-        begun: Its last plan is where the planning begins; gets each plan that is begun.
-    """
-
-    def __init__(self, sampler: BatchSampler, seed: int, start: int, begun: list[Plan]) -> None:
-        self.sampler, self.seed, self.start, self.begun = sampler, seed, start, begun
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        epoch, number = self.begun[-1]
-        while True:
-            empty = True
-            for batch in self.sampler.plan(epoch):
-                empty = False
-                if number >= self.start:
-                    seeds = mix_each(self.seed, number, count=len(batch))
-                    yield list(zip(batch, seeds, strict=True))
-                number += 1
-            if empty:
-                raise DataError(
-                    "the sampler yields no batch: the data has fewer images (or labels) than a "
-                    "batch needs; lower the batch size or set drop_last: False."
-                )
-            epoch += 1
-            self.begun.append((epoch, number))

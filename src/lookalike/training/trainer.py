@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.data.feature_batches import FeatureBatches
 from lookalike.data.loader import EndlessBatches, PairedBatches
 from lookalike.errors import CheckpointError, DivergedError
 from lookalike.training.averages import Averages, Stopwatch, shown
@@ -60,7 +61,7 @@ class Trainer:
     """
 
     update: Update
-    batches: EndlessBatches | PairedBatches
+    batches: EndlessBatches | PairedBatches | FeatureBatches
     epochs: int
     iterations_per_epoch: int
     folder: Path

@@ -27,6 +27,7 @@ class Pipeline:
     Args:
         transforms: The chain, in order.
         backend: ``pil`` hands the first transform a PIL image, ``cv2`` an array.
+        description: Tells this chain from any other, with all arguments; empty where nobody knows.
 
     Example:
         >>> flip = lambda image: image[:, ::-1]
@@ -39,9 +40,10 @@ class Pipeline:
         transforms: Sequence[Callable[[Any], Any]],
         *,
         backend: Literal["cv2", "pil"] = "cv2",
+        description: str = "",
     ) -> None:
         self.transforms = list(transforms)
-        self.backend = backend
+        self.backend, self.description = backend, description
 
     @property
     def decodes(self) -> bool:
@@ -74,7 +76,7 @@ def with_backend(
     if transforms is None:
         return Pipeline([], backend=backend)
     if isinstance(transforms, Pipeline):
-        return Pipeline(transforms.transforms, backend=backend)
+        return Pipeline(transforms.transforms, backend=backend, description=transforms.description)
     return transforms
 
 
