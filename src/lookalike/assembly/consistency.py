@@ -10,6 +10,7 @@ from typing import Any
 from lookalike.assembly.dialect import translate_component
 from lookalike.assembly.load import Run
 from lookalike.assembly.prepare import Inner, mixtures_of, prepare_part
+from lookalike.assembly.step_settings import step_problems
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import DistillationSection
 from lookalike.data import ImageDataset
@@ -49,6 +50,7 @@ def check_sections(run: Run) -> None:
     if run.config.Global.train_mode == "metabin":
         missing += _missing_for_metabin(run)
     missing += _mixing_problems(run)
+    missing += step_problems(run)
     if missing:
         raise ConfigError(missing)
 

@@ -19,6 +19,7 @@ from lookalike.assembly.load import Run, locating
 from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer
 from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
+from lookalike.assembly.step_settings import change_passes
 from lookalike.config.schema import AmpSection
 from lookalike.data import ImageDataset
 from lookalike.errors import DataError
@@ -26,6 +27,7 @@ from lookalike.losses import WeightedSum
 from lookalike.optim import ScheduledOptimizer
 from lookalike.training import RunLog, Trainer
 from lookalike.training.meta_bin import MetaBinUpdate
+from lookalike.training.piecewise import PiecewiseUpdate
 from lookalike.training.precision import Precision
 from lookalike.training.update import Update
 
@@ -58,6 +60,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         )
         for spec in run.config.Optimizer
     ]
+    change_passes(settings, job.built, log)
     evaluator = _Evaluator(job, log)
     return Trainer(
         update=_update(job, losses, optimizers, accumulate),
@@ -104,23 +107,19 @@ def _update(
     config = job.run.config
     precision = make_precision(config.AMP, job.device)
     average = None if config.EMA is None else config.EMA.decay
+    common: dict[str, Any] = {"precision": precision, "average": average}
     if "train" in losses:
-        return Update(
-            job.model,
-            losses["train"],
-            optimizers,
-            precision=precision,
-            accumulate=accumulate,
-            average=average,
-        )
+        common["accumulate"], piece = accumulate, config.Global.micro_batch_size
+        if piece is not None:
+            return PiecewiseUpdate(job.model, losses["train"], optimizers, piece=piece, **common)
+        return Update(job.model, losses["train"], optimizers, **common)
     return MetaBinUpdate(
         job.model,
         losses,
         optimizers,
         warmup=config.Global.warmup_iter,
         seed=seed_of(job.run),
-        precision=precision,
-        average=average,
+        **common,
     )
 
 

@@ -64,6 +64,10 @@ class GlobalSection(Frame):
     train_mode: Literal["metabin"] | None = None
     warmup_iter: NonNegativeInt = 0
     update_freq: PositiveInt = 1
+    # in how much memory, and how fast
+    micro_batch_size: PositiveInt | None = None
+    activation_checkpointing: bool = False
+    compile: bool = False
     # evaluation
     eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"
     eval_during_train: bool = True
