@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from lookalike.optim.fused import can_be_fused, settled
+from lookalike.optim.quick_start import SGD, Adam, AdamW
 from lookalike.optim.rms_prop import RMSProp
 
 Groups = list[dict[str, Any]]
@@ -22,7 +23,7 @@ def momentum(groups: Groups, *, momentum: float, nesterov: bool = False) -> torc
         nesterov: Look ahead along the velocity.
     """
     fused = can_be_fused(groups)
-    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov, fused=fused)
+    optimizer = SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov, fused=fused)
     return settled(optimizer)
 
 
@@ -32,7 +33,7 @@ def sgd(groups: Groups) -> torch.optim.Optimizer:
     Args:
         groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
     """
-    return settled(torch.optim.SGD(groups, lr=0.0, fused=can_be_fused(groups)))
+    return settled(SGD(groups, lr=0.0, fused=can_be_fused(groups)))
 
 
 def adam(
@@ -47,7 +48,7 @@ def adam(
         epsilon: Added to the root.
     """
     betas, fused = (beta1, beta2), can_be_fused(groups)
-    return settled(torch.optim.Adam(groups, lr=0.0, betas=betas, eps=epsilon, fused=fused))
+    return settled(Adam(groups, lr=0.0, betas=betas, eps=epsilon, fused=fused))
 
 
 def adamw(
@@ -62,7 +63,7 @@ def adamw(
         epsilon: Added to the root.
     """
     betas, fused = (beta1, beta2), can_be_fused(groups)
-    return settled(torch.optim.AdamW(groups, lr=0.0, betas=betas, eps=epsilon, fused=fused))
+    return settled(AdamW(groups, lr=0.0, betas=betas, eps=epsilon, fused=fused))
 
 
 def rms_prop(
