@@ -12,6 +12,7 @@ from lookalike.assembly.load import Run
 from lookalike.assembly.partial_logits import partial_logits_problems
 from lookalike.assembly.prepare import Inner, mixtures_of
 from lookalike.assembly.reads import reads_of
+from lookalike.assembly.step_settings import step_problems
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import DistillationSection
 from lookalike.data import ImageDataset
@@ -50,7 +51,7 @@ def check_sections(run: Run) -> None:
             )
     if run.config.Global.train_mode == "metabin":
         missing += _missing_for_metabin(run)
-    missing += [*_mixing_problems(run), *partial_logits_problems(run)]
+    missing += [*_mixing_problems(run), *partial_logits_problems(run), *step_problems(run)]
     if missing:
         raise ConfigError(missing)
 

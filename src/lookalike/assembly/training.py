@@ -21,6 +21,7 @@ from lookalike.assembly.load import Run, locating
 from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer
 from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
+from lookalike.assembly.step_settings import change_passes
 from lookalike.config.schema import AmpSection
 from lookalike.data import ImageDataset
 from lookalike.errors import DataError
@@ -29,6 +30,7 @@ from lookalike.optim import ScheduledOptimizer
 from lookalike.training import RunLog, Trainer
 from lookalike.training.feature_update import FeatureUpdate
 from lookalike.training.meta_bin import MetaBinUpdate
+from lookalike.training.piecewise import PiecewiseUpdate
 from lookalike.training.precision import Precision
 from lookalike.training.update import Update
 
@@ -61,6 +63,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         )
         for spec in run.config.Optimizer
     ]
+    change_passes(settings, job.built, log)
     cache = FeatureCache(job, log) if settings.feature_cache else None
     evaluator = _Evaluator(job, log, cache)
     update = _update(job, losses, optimizers, accumulate)
@@ -112,24 +115,20 @@ def _update(
     config = job.run.config
     precision = make_precision(config.AMP, job.device)
     average = None if config.EMA is None else config.EMA.decay
+    common: dict[str, Any] = {"precision": precision, "average": average}
     if "train" in losses:
+        common["accumulate"], piece = accumulate, config.Global.micro_batch_size
+        if piece is not None:
+            return PiecewiseUpdate(job.model, losses["train"], optimizers, piece=piece, **common)
         kind = FeatureUpdate if config.Global.feature_cache else Update
-        return kind(
-            job.model,
-            losses["train"],
-            optimizers,
-            precision=precision,
-            accumulate=accumulate,
-            average=average,
-        )
+        return kind(job.model, losses["train"], optimizers, **common)
     return MetaBinUpdate(
         job.model,
         losses,
         optimizers,
         warmup=config.Global.warmup_iter,
         seed=seed_of(job.run),
-        precision=precision,
-        average=average,
+        **common,
     )
 
 

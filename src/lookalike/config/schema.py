@@ -64,7 +64,10 @@ class GlobalSection(Frame):
     train_mode: Literal["metabin"] | None = None
     warmup_iter: NonNegativeInt = 0
     update_freq: PositiveInt = 1
-    # what a frozen backbone returns is computed once: True keeps it in the run folder
+    # in how much memory, and how fast; feature_cache: True keeps it in the run folder
+    micro_batch_size: PositiveInt | None = None
+    activation_checkpointing: bool = False
+    compile: bool = False
     feature_cache: str | bool = False
     # evaluation
     eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"

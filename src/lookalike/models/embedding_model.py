@@ -76,12 +76,23 @@ class EmbeddingModel(nn.Module):
 
     def from_features(self, features: Tensor, labels: Tensor | None = None) -> ModelOutput:
         """Compute the output from what the backbone has returned."""
+        return self.classify(self.embed_features(features), labels)
+
+    def embed(self, images: Tensor) -> ModelOutput:
+        """Return the outputs of backbone and neck."""
+        return self.embed_features(self.backbone(images))
+
+    def embed_features(self, features: Tensor) -> ModelOutput:
+        """Return the outputs of backbone and neck from what the backbone has returned."""
         output: ModelOutput = {"backbone": features}
-        embedding = features
         if self.neck is not None:
-            embedding = output["neck"] = self.neck(features)
-        output["features"] = embedding
-        if self.head is not None:
-            source = features if self.head_feature_from == "backbone" else embedding
-            output["logits"] = self.head(source, labels)
+            output["neck"] = self.neck(features)
+        output["features"] = output.get("neck", features)
         return output
+
+    def classify(self, output: ModelOutput, labels: Tensor | None = None) -> ModelOutput:
+        """Return the outputs with those of the head, if there is one."""
+        if self.head is None:
+            return output
+        source = output["backbone" if self.head_feature_from == "backbone" else "features"]
+        return {**output, "logits": self.head(source, labels)}

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from lookalike.optim.fused import can_be_fused, settled
+from lookalike.optim.quick_start import SGD, Adam, AdamW
 from lookalike.optim.rms_prop import RMSProp
 
 Groups = list[dict[str, Any]]
@@ -20,7 +22,9 @@ def momentum(groups: Groups, *, momentum: float, nesterov: bool = False) -> torc
         momentum: Share of the velocity that is kept.
         nesterov: Look ahead along the velocity.
     """
-    return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov)
+    fused = can_be_fused(groups)
+    optimizer = SGD(groups, lr=0.0, momentum=momentum, nesterov=nesterov, fused=fused)
+    return settled(optimizer)
 
 
 def sgd(groups: Groups) -> torch.optim.Optimizer:
@@ -29,7 +33,7 @@ def sgd(groups: Groups) -> torch.optim.Optimizer:
     Args:
         groups: Parameters, see :func:`lookalike.optim.parameter_groups`.
     """
-    return torch.optim.SGD(groups, lr=0.0)
+    return settled(SGD(groups, lr=0.0, fused=can_be_fused(groups)))
 
 
 def adam(
@@ -43,7 +47,8 @@ def adam(
         beta2: Decay of the squared gradient's mean.
         epsilon: Added to the root.
     """
-    return torch.optim.Adam(groups, lr=0.0, betas=(beta1, beta2), eps=epsilon)
+    betas, fused = (beta1, beta2), can_be_fused(groups)
+    return settled(Adam(groups, lr=0.0, betas=betas, eps=epsilon, fused=fused))
 
 
 def adamw(
@@ -57,7 +62,8 @@ def adamw(
         beta2: Decay of the squared gradient's mean.
         epsilon: Added to the root.
     """
-    return torch.optim.AdamW(groups, lr=0.0, betas=(beta1, beta2), eps=epsilon)
+    betas, fused = (beta1, beta2), can_be_fused(groups)
+    return settled(AdamW(groups, lr=0.0, betas=betas, eps=epsilon, fused=fused))
 
 
 def rms_prop(

@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.optim.quick_start import QuickStart
 
-class RMSProp(torch.optim.Optimizer):
+
+class RMSProp(QuickStart, torch.optim.Optimizer):
     """Divide the gradient by a running root mean square, with epsilon inside the root.
 
     PyTorch's own adds epsilon outside the root and the learning rate outside the momentum.

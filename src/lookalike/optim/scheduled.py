@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from lookalike.optim.fused import with_own_kernels
 from lookalike.optim.schedules import Schedule
 
 
@@ -69,16 +70,13 @@ class ScheduledOptimizer:
             scaler.step(self.optimizer)
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _parameters(self) -> list[torch.nn.Parameter]:
-        return [p for group in self.optimizer.param_groups for p in group["params"]]
-
     def _clip(self) -> None:
-        parameters = self._parameters()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         if self.clip_norm is not None:
-            for parameter in parameters:
-                if parameter.grad is not None:
-                    norm = torch.linalg.vector_norm(parameter.grad)
-                    parameter.grad.mul_((self.clip_norm / norm.clamp_min(1e-12)).clamp_max(1.0))
+            norms = torch.stack(torch._foreach_norm(gradients)).clamp_min(1e-12)
+            factors = (self.clip_norm / norms).clamp_max(1.0)
+            torch._foreach_mul_(gradients, list(factors.unbind()))
         if self.clip_global_norm is not None:
             torch.nn.utils.clip_grad_norm_(parameters, self.clip_global_norm)
 
@@ -92,13 +90,17 @@ class ScheduledOptimizer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a saved state."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(with_own_kernels(self.optimizer, state["optimizer"]))
         self.schedule.load_state_dict(state["schedule"])
 
 
 def _add_decay(group: dict[str, Any]) -> None:
     l1, l2 = group.get("l1", 0.0), group.get("l2", 0.0)
-    for parameter in group["params"] if l1 or l2 else ():
-        if parameter.grad is not None:
-            parameter.grad.add_(parameter.detach().sign(), alpha=l1)
-            parameter.grad.add_(parameter.detach(), alpha=l2)
+    if not (l1 or l2):
+        return
+    parameters = [p.detach() for p in group["params"] if p.grad is not None]
+    gradients = [p.grad for p in group["params"] if p.grad is not None]
+    if l1:
+        torch._foreach_add_(gradients, torch._foreach_sign(parameters), alpha=l1)
+    if l2:
+        torch._foreach_add_(gradients, parameters, alpha=l2)

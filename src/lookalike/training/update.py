@@ -70,13 +70,17 @@ class Update:
 
     def gradients(self, batch: Batch, iteration: int) -> tuple[Any, Terms]:
         """Add a batch's gradients; return the model's output and the terms of the loss."""
-        for optimizer in self.optimizers:
-            optimizer.set_rate(iteration // self.accumulate)
+        self._set_rates(iteration)
         output = self._output(batch, self.model)
         # losses compute in float32 whatever they are given
         terms: Terms = self.loss(output, batch.labels)
         self.precision.backward(terms["loss"] / self.accumulate)
         return output, terms
+
+    def _set_rates(self, iteration: int) -> None:
+        """Tell the optimisers the step: some weights move within the backward pass."""
+        for optimizer in self.optimizers:
+            optimizer.set_rate(iteration // self.accumulate)
 
     def _output(self, batch: Batch, model: Callable[[Tensor, Tensor], Any]) -> Any:
         images = batch.images.contiguous(memory_format=torch.channels_last)

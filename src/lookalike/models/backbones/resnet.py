@@ -1,4 +1,4 @@
-"""ResNets as the reference's recognition models use them, of torchvision's and timm's parts."""
+"""ResNets as the reference's recognition models use them; deep stems of timm's parts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from torch import nn
 
 from lookalike.models.backbones.chain import chain
+from lookalike.models.backbones.residual import BasicBlock, Bottleneck, residual_parts
 from lookalike.models.initialise import initialise_layers
 from lookalike.models.parameter_rules import multiply_stage_lr
 
@@ -94,11 +95,7 @@ def _library_parts(depth: int, num_classes: int, deep_stem: bool) -> dict[str, n
             block, _DEPTHS[depth], num_classes, stem_width=32, stem_type="deep", avg_down=True
         )
         return {{"act1": "relu"}.get(name, name): part for name, part in model.named_children()}
-    from torchvision.models import resnet as tv_resnet
-
-    block = tv_resnet.BasicBlock if depth < 50 else tv_resnet.Bottleneck
-    model = tv_resnet.ResNet(block, list(_DEPTHS[depth]), num_classes=num_classes)
-    return dict(model.named_children())
+    return residual_parts(BasicBlock if depth < 50 else Bottleneck, _DEPTHS[depth], num_classes)
 
 
 def _set_stride(block: nn.Module, stride: int) -> None:

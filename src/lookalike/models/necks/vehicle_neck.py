@@ -83,7 +83,17 @@ class VehicleNeck(nn.Module):
             features = features[:, :, None, None]
         if self.same:
             features = F.pad(features, self._border(*features.shape[-2:]))
+        if self.training and features.shape[-2:] == (1, 1) and self._is_product:
+            # a training step through a convolution of one pixel takes four times as long
+            return F.linear(features.flatten(1), self.conv.weight.flatten(1), self.conv.bias)
         return self.conv(features).flatten(1)  # type: ignore[no-any-return]
+
+    @property
+    def _is_product(self) -> bool:
+        conv = self.conv
+        if type(conv) is not nn.Conv2d:  # one that rounds is called as it is
+            return False
+        return conv.kernel_size == (1, 1) and conv.padding == (0, 0) and conv.groups == 1
 
     def _border(self, height: int, width: int) -> list[int]:
         """Return the pixels left, right, above and below; of an odd number more come behind."""
