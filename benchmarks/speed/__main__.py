@@ -22,6 +22,7 @@ from benchmarks.speed.goals import verdicts
 from benchmarks.speed.plan import Topic
 from benchmarks.speed.rounds import Settings, run_topic
 from benchmarks.speed.topics import TOPICS
+from benchmarks.speed.work import cpu_seconds
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -78,9 +79,11 @@ def head(asked: argparse.Namespace, started: float, load: float) -> str:
         else "Values are by the clock on the wall"
     )
     command = "--quick" if asked.quick else "the full sizes"
+    minutes = (time.time() - started) / 60, cpu_seconds("children") / 60
     return (
         f"{machine()}; {asked.threads} thread(s), device {asked.device}; {command}, "
-        f"{asked.rounds} round(s); {(time.time() - started) / 60:.0f} minutes; load average "
+        f"{asked.rounds} round(s); {minutes[0]:.0f} minutes, {minutes[1]:.0f} of processor time; "
+        "load average "
         f"{load:.2f} before, {os.getloadavg()[0]:.2f} at the end. Made by `make bench`.\n\n"
         f"{clock}; every run is a process of its own, in rounds in which the systems take turns; "
         "medians of the rounds. A ratio is taken within each round, and its spread is that of the "

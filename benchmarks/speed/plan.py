@@ -66,6 +66,7 @@ class Topic:
         prepare: ``module:function`` in ``systems`` that writes files for the cases into the folder
             it is given, before the rounds.
         least: Timed calls at least, whatever they take.
+        warm: Never count a first call, however long it takes.
         rounds: At most so many.
     """
 
@@ -78,6 +79,7 @@ class Topic:
     systems: tuple[System, ...]
     prepare: str = ""
     least: int = 1
+    warm: bool = False
     rounds: int = 99
 
     def case(self, name: str) -> Case:
@@ -120,8 +122,8 @@ class Outcome:
         facts: What else is to be told, such as the value of a loss.
     """
 
-    system: str
-    case: str
+    system: str = ""
+    case: str = ""
     value: float | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0

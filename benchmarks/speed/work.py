@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.conformance.environments import busy_seconds
-from benchmarks.speed.plan import Outcome, Where
+from benchmarks.speed.plan import Outcome, Topic, Where
 
 TOO_LONG = 4.0
 """A first call that takes so many times the budget is a measurement; it is not repeated."""
@@ -34,6 +34,14 @@ class Work:
     units: float = 1.0
     facts: dict[str, Any] = field(default_factory=dict)
     whose: Literal["self", "children"] = "self"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a case is repeated: seconds, and calls at least where the topic wants several."""
+
+    seconds: float
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,8 @@ def lap(work: Work, where: Where) -> tuple[Lap, Any]:
     return Lap(seconds, used, others), found
 
 
-def measure(
-    make: Callable[[], Work], where: Where, budget: float, least: int = 1, unit: str = ""
-) -> Outcome:
-    """Make the work, call it once unheeded, and then until the budget of seconds is used.
+def measure(make: Callable[[], Work], topic: Topic, where: Where, plan: Budget) -> Outcome:
+    """Make the work, call it once unheeded, and then until the budget is used.
 
     ``peak_mb`` is the peak of the process, ``over_mb`` what of it is above the memory in use before
     the work was made: weights, states, inputs and the step itself. With the unit ``s`` the value is
@@ -72,24 +78,32 @@ def measure(
     base = memory("VmRSS")
     forget_peak()
     work = make()
+    least = min(topic.least, plan.least)
     first, found = lap(work, where)
-    laps = [first] if first.cpu_seconds > TOO_LONG * budget and least == 1 else []
-    while len(laps) < least or sum(one.cpu_seconds for one in laps) < budget:
+    counts = first.cpu_seconds > TOO_LONG * plan.seconds and not topic.warm
+    laps = [first] if counts else []
+    while len(laps) < least or sum(one.cpu_seconds for one in laps) < plan.seconds:
         done, found = lap(work, where)
         laps.append(done)
-    outcome = Outcome("", "")
-    outcome.seconds = statistics.median(one.seconds for one in laps)
-    outcome.cpu_seconds = statistics.median(one.cpu_seconds for one in laps)
-    outcome.others = statistics.median(one.others for one in laps)
-    outcome.calls = len(laps)
-    outcome.peak_mb = peak_memory(work.whose)
-    outcome.over_mb = max(outcome.peak_mb - base, 0.0)
-    outcome.facts = {**work.facts, **(found if isinstance(found, dict) else {})}
+    peak = peak_memory(work.whose)
+    facts = {**work.facts, **(found if isinstance(found, dict) else {})}
     if where.device == "cuda":
-        outcome.facts["gpu_peak_mb"] = gpu_peak()
-    per_call = outcome.cpu_seconds if by_cpu_time(where) else outcome.seconds
-    outcome.value = per_call if unit == "s" else work.units / max(per_call, 1e-9)
-    return outcome
+        facts["gpu_peak_mb"] = gpu_peak()
+    seconds, cpu, others = (
+        statistics.median(getattr(one, name) for one in laps)
+        for name in ("seconds", "cpu_seconds", "others")
+    )
+    per_call = max(cpu if by_cpu_time(where) else seconds, 1e-9)
+    return Outcome(
+        value=per_call if topic.unit == "s" else work.units / per_call,
+        seconds=seconds,
+        cpu_seconds=cpu,
+        peak_mb=peak,
+        over_mb=max(peak - base, 0.0),
+        others=others,
+        calls=len(laps),
+        facts=facts,
+    )
 
 
 def by_cpu_time(where: Where) -> bool:

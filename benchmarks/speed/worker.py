@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.speed.plan import Outcome, Topic, Where
 from benchmarks.speed.topics import TOPICS
-from benchmarks.speed.work import measure
+from benchmarks.speed.work import Budget, measure
 
 
 def find(place: str) -> Callable[..., Any]:
@@ -39,12 +39,11 @@ def run_case(topic: Topic, job: dict[str, Any], name: str) -> Outcome:
     try:
         if where.device != "cpu" and not system.gpu:
             raise NotImplementedError("runs on the CPU only")
-        make = find(system.place)
-        least = min(topic.least, job["least"])
-        outcome = measure(lambda: make(case.sizes, where), where, job["seconds"], least, topic.unit)
+        make, budget = find(system.place), Budget(job["seconds"], job["least"])
+        outcome = measure(lambda: make(case.sizes, where), topic, where, budget)
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way, and others go on
         lines = str(error).strip().splitlines() or [""]
-        outcome = Outcome("", "", error=f"{type(error).__name__}: {lines[0][:200]}")
+        outcome = Outcome(error=f"{type(error).__name__}: {lines[0][:200]}")
     outcome.system, outcome.case, outcome.version = system.name, name, _version(system.package)
     return outcome
 

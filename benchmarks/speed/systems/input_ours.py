@@ -17,7 +17,13 @@ from lookalike import build_job, load_run
 def config(sizes: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Return a YAML with the case's transforms, a small model and no workers."""
     return {
-        "Global": {"device": "cpu", "epochs": 1, "output_dir": str(folder / "output"), "seed": 0},
+        "Global": {
+            "device": "cpu",
+            "epochs": 1,
+            "eval_during_train": False,
+            "output_dir": str(folder / "output"),
+            "seed": 0,
+        },
         "Arch": arch("mobilenet", 1000),
         "Loss": {"Train": LOSS},
         "Optimizer": OPTIMIZER,

@@ -34,10 +34,10 @@ def work(sizes: Mapping[str, Any], where: Where, read: Callable[[str], Any]) -> 
     return Work(call, len(files))
 
 
-def _augmentations(sizes: Mapping[str, Any]) -> list[Any]:
+def _augmentations(sizes: Mapping[str, Any], **resize: Any) -> list[Any]:
     size = (sizes["size"], sizes["size"])
     chain: list[Any] = [
-        v2.Resize(size, InterpolationMode.BILINEAR, antialias=False),
+        v2.Resize(size, InterpolationMode.BILINEAR, **resize),
         v2.RandomHorizontalFlip(),
     ]
     if sizes["augmix"]:
@@ -55,8 +55,8 @@ def _ending() -> list[Any]:
 
 
 def tensors(sizes: Mapping[str, Any], where: Where) -> Work:
-    """Prepare torchvision's chain on uint8 tensors."""
-    chain = v2.Compose([*_augmentations(sizes), *_ending()])
+    """Prepare torchvision's chain on uint8 tensors, resized as OpenCV does."""
+    chain = v2.Compose([*_augmentations(sizes, antialias=False), *_ending()])
 
     def read(path: str) -> Any:
         data = torch.from_numpy(np.fromfile(path, dtype=np.uint8))

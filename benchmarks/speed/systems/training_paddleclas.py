@@ -16,11 +16,6 @@ from benchmarks.speed.work import Work
 def arch(sizes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the section ``Arch``; its MobileNetV3 is cut behind the pooling, as ours."""
     resnet = sizes["backbone"] == "resnet50"
-    neck = (
-        {"name": "VehicleNeck", "in_channels": 2048, "out_channels": 512}
-        if resnet
-        else {"name": "FC", "embedding_size": 576, "class_num": 512}
-    )
     return {
         "name": "RecModel",
         "Backbone": {
@@ -28,7 +23,11 @@ def arch(sizes: Mapping[str, Any]) -> dict[str, Any]:
             "pretrained": False,
         },
         "BackboneStopLayer": {"name": "avg_pool"},
-        "Neck": neck,
+        "Neck": {
+            "name": "VehicleNeck",
+            "in_channels": 2048 if resnet else 576,
+            "out_channels": 512,
+        },
         "Head": {
             "name": "ArcMargin",
             "embedding_size": 512,

@@ -31,6 +31,7 @@ RESNET50 = Topic(
     quick=(Case("224 px, 30,671 classes, batch 8", _sizes("resnet50", 224, 30_671, 8), "step"),),
     systems=_SYSTEMS,
     least=2,
+    warm=True,
     rounds=3,
 )
 MOBILENET = Topic(
@@ -42,4 +43,5 @@ MOBILENET = Topic(
     quick=(Case("112 px, 5,000 classes, batch 32", _sizes("mobilenet", 112, 5000, 32), "step"),),
     systems=_SYSTEMS,
     least=2,
+    warm=True,
 )
