@@ -51,7 +51,7 @@ def case_table(rows: Sequence[Row]) -> str:
             f"| {name} | {row['value']:.4g} | {row['fastest']:.4g} to {row['slowest']:.4g} "
             f"| {_spread(ratio)} | {'' if share is None else f'{share[0]:.0%}'} "
             f"| {row['cpu_seconds']:.3g} | {row['peak_mb']:.0f} | {row['over_mb']:.0f} "
-            f"| {row['others']:.2f} | {_facts(row)} |"
+            f"| {row['others']:.2f} | {_facts(row, ours)} |"
         )
     return "\n".join(out)
 
@@ -63,12 +63,17 @@ def _spread(ratio: tuple[float, float, float] | None) -> str:
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def _facts(row: Row) -> str:
-    shown = {
-        key: f"{value:.6g}" if isinstance(value, float) else str(value)
-        for key, value in row["facts"].items()
-    }
-    return ", ".join(f"{key} {value}" for key, value in shown.items()).replace("_", " ")
+def _facts(row: Row, ours: Row | None) -> str:
+    facts = row["facts"]
+    shown = [
+        f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in facts.items()
+    ]
+    # with the same inputs and no weights of its own a loss is to have the same value as ours
+    for key in ("loss", "gradient") if "gradient" in facts and ours not in (None, row) else ():
+        off = abs(facts[key] / ours["facts"][key] - 1.0) if ours else 0.0
+        shown.append(f"{key} off by {off:.0e}")
+    return ", ".join(shown).replace("_", " ")
 
 
 def topic_section(topic: Topic, rows: Sequence[Row]) -> str:

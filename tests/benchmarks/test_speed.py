@@ -114,6 +114,14 @@ def made_up(topic, case, values, **more):
     return rows.rows_of(topic, (case,), outcomes, how=more)
 
 
+def test_values_of_losses_are_compared():
+    made = pairs_rows()
+    for row, loss in zip(made, (2.0, 2.0002, 0.0, 0.0), strict=True):
+        row["facts"] = {"loss": loss, "gradient": 1.0} if loss else {}
+    table = report.case_table(made)
+    assert "loss off by 1e-04, gradient off by 0e+00" in table
+
+
 def pairs_rows():
     topic = TOPICS["pairs"]
     values = {"Lookalike": (10.0, 30.0), "PML": (5.0, 10.0), "PaddleClas": None}

@@ -24,9 +24,9 @@ def _on_path() -> None:
 
 
 _on_path()
-import ppcls  # noqa: E402
+from ppcls.utils import logger  # noqa: E402
 
-assert ppcls
+logger.init_logger()  # its builders write to it without asking whether it is there
 
 
 def start(where: Where) -> None:
@@ -35,9 +35,6 @@ def start(where: Where) -> None:
         raise NotImplementedError("this paddle runs on the CPU only")
     paddle.set_device("gpu" if where.device == "cuda" else "cpu")
     paddle.seed(where.seed)
-    from ppcls.utils import logger
-
-    logger.init_logger()  # its builders write to it without asking whether it is there
 
 
 def momentum(layers: list[Any]) -> Any:

@@ -7,6 +7,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def fast_reid(sizes: Mapping[str, Any], where: Where) -> Work:
     return _first(make, sizes["batch"], flat=True)
 
 
+@cache
 def _fast_reid_file() -> types.ModuleType:
     """Load its file alone: the package cannot be imported beside a present torch.
 
