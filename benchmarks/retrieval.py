@@ -12,20 +12,20 @@ import datetime
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.conformance.environments import (
     ROOT,
     add_arguments,
-    busy_seconds,
     interpreters,
     machine,
     run_module,
+    wait_until_quiet,
 )
 from benchmarks.conformance.speed import embeddings, report
 from benchmarks.conformance.systems import FILES
+from benchmarks.speed.rows import save
 
 SUBSETS = {
     "fast_reid": 1024,
@@ -62,16 +62,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks")
     parser.add_argument("--work", type=Path, help="where the embeddings go; temporary by default")
     return parser.parse_args()
-
-
-def wait_until_quiet(seconds: float) -> None:
-    """Wait until others leave the machine alone, or the time is over."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        before = busy_seconds()
-        time.sleep(2.0)
-        if busy_seconds() - before < 0.2:
-            return
 
 
 def one_run(interpreter: str, job: dict[str, Any], threads: int) -> Run:
@@ -179,13 +169,6 @@ thresholds are known.
 """
 
 
-def save_rows(rows: list[dict[str, Any]], path: Path) -> None:
-    """Put the rows in place of the topic's earlier ones."""
-    kept = json.loads(path.read_text()) if path.exists() else []
-    kept = [row for row in kept if row["topic"] != "retrieval"]
-    path.write_text(json.dumps([*kept, *rows], indent=1) + "\n")
-
-
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
     """Write the data, run everything, write the results."""
     before = os.getloadavg()
@@ -216,7 +199,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
         row = {"topic": "retrieval", "case": case.format(point["size"]), "system": "Lookalike"}
         row |= {"value": point["seconds"], "unit": "s", "cpu_seconds": point["cpu_seconds"]}
         rows.append(row | {"peak_mb": peak})
-    save_rows(rows, arguments.out / "latest.json")
+    save(rows, arguments.out / "latest.json")
     print(report.table(lines), report.growth_table(points), sep="\n\n")
 
 

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,6 +58,16 @@ def busy_seconds() -> float:
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     numbers = [int(field) for field in fields]
     return (sum(numbers) - numbers[3] - numbers[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_quiet(seconds: float) -> None:
+    """Wait until others leave the machine alone, or the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        before = busy_seconds()
+        time.sleep(2.0)
+        if busy_seconds() - before < 0.2:
+            return
 
 
 def machine() -> str:
