@@ -9,7 +9,7 @@ KEY := $(shell cat $(DECLARATIONS) | $(PYTHON) -c "import hashlib,sys; print(has
 READY := $(VENV)/.ready-$(KEY)
 DEMO_READY := $(VENV)/.demo-ready-$(KEY)
 
-.PHONY: install demo test lint types docs peers bench bench-quick bench-retrieval clean
+.PHONY: install demo test lint types docs peers bench bench-quick bench-large bench-retrieval clean
 
 install: $(READY)
 
@@ -67,6 +67,10 @@ build/paddle/.ready: benchmarks/peers-paddle.txt benchmarks/peers-paddleclas.txt
 bench-retrieval: $(READY) build/peers/.ready build/paddle/.ready
 	$(BIN)/python -m benchmarks.conformance
 	$(BIN)/python -m benchmarks.retrieval
+
+# A run too large for any machine here, computed from what is measured.
+bench-large: $(READY)
+	$(BIN)/python -m benchmarks.large_scale
 
 clean:
 	rm -rf $(VENV) output data build dist
