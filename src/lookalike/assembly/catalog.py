@@ -137,6 +137,7 @@ CATALOG: dict[str, dict[str, str]] = {
         "MSMT17": "lookalike.data.datasets.person_reid:msmt17",
         "Market1501": "lookalike.data.datasets.person_reid:market1501",
         "MixedDataset": "lookalike.data.datasets.mixed:MixedDataset",
+        "PackedDataset": "lookalike.data.datasets.packed:packed",
         "Table": "lookalike.data.datasets.table:table",
         "VeriWild": "lookalike.data.datasets.veri_wild:veri_wild",
     },

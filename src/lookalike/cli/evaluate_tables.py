@@ -116,7 +116,7 @@ def chosen_rules(
     return list(options.metrics or DEFAULT_METRICS), rules, "; ".join(parts) or "whole gallery"
 
 
-def read_bytes(text: str) -> int:
+def read_bytes(text: str, option: str = "--memory") -> int:
     """Read an amount of memory such as ``2GB`` or ``500M``.
 
     Raises:
@@ -132,7 +132,7 @@ def read_bytes(text: str) -> int:
     except ValueError:
         amount = 0
     if amount <= 0:
-        raise ConfigError(f"--memory takes an amount such as 2GB or 500MB, got '{text}'.")
+        raise ConfigError(f"{option} takes an amount such as 2GB or 500MB, got '{text}'.")
     return amount
 
 

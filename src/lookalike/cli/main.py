@@ -116,6 +116,32 @@ def convert(
 
 
 @app.command()
+def pack(
+    config: ConfigFile,
+    to: Annotated[str, typer.Option("--to", help="Folder to write; new, or empty.")],
+    split: Annotated[str, typer.Option("--split", help="Train, Query, Gallery or Eval.")] = "Train",
+    shard_size: Annotated[
+        str, typer.Option("--shard-size", help="A file that has grown beyond is closed.")
+    ] = "256MB",
+    override: Overrides = None,
+    allow_import: AllowImport = None,
+    debug: Debug = False,
+) -> None:
+    """Put the images of a YAML's split into a few large tar files, with an index."""
+    with guarded(debug):
+        from lookalike.cli.pack import run_pack
+
+        run_pack(
+            config,
+            split,
+            to,
+            override or [],
+            shard_size=shard_size,
+            allow_import=allow_import or [],
+        )
+
+
+@app.command()
 def check(
     config: ConfigFile,
     override: Overrides = None,

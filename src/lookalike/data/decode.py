@@ -125,6 +125,21 @@ def decode_image(
         raise DataError(f"{name}: {error}.") from error
 
 
+def image_format(data: bytes) -> str:
+    """Return the format of an image file: one of FORMATS.
+
+    Raises:
+        DataError: If it is none of them.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return str(image.format)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"image: not of a kind that is read ({', '.join(FORMATS)}).") from error
+
+
 def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
     width, height = size
     if width * height > max_pixels:

@@ -12,6 +12,7 @@ from lookalike.data.datasets.lists import (
     logo,
 )
 from lookalike.data.datasets.mixed import MixedDataset
+from lookalike.data.datasets.packed import packed
 from lookalike.data.datasets.person_reid import duke_mtmc, market1501, msmt17
 from lookalike.data.datasets.table import table
 from lookalike.data.datasets.veri_wild import veri_wild
@@ -31,6 +32,7 @@ __all__ = [
     "logo",
     "market1501",
     "msmt17",
+    "packed",
     "table",
     "veri_wild",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lookalike.data.decode import RGBImage, decode_image, read_image_bytes
+from lookalike.data.decode import RGBImage, decode_image
+from lookalike.data.image_files import FolderFiles, ImageFiles
 from lookalike.data.label_files import ImageList
 from lookalike.data.transforms.pipeline import Pipeline, to_chw_tensor
 from lookalike.errors import DataError, LookalikeError
@@ -36,6 +36,7 @@ class ImageDataset:
             transforms then see the decoded, cut image.
         label_key: Take each image's label from this fact that the transforms return beside the
             image (such as ``random_rot90_orientation``), not from the list.
+        files: Where the images are read from; by default a file each, below ``image_root``.
 
     Attributes:
         labels: One per image.
@@ -55,6 +56,7 @@ class ImageDataset:
         source: str | Path = "",
         boxes: Sequence[Box] | None = None,
         label_key: str | None = None,
+        files: ImageFiles | None = None,
     ) -> None:
         self.image_root = Path(image_root)
         self.images = images
@@ -63,9 +65,7 @@ class ImageDataset:
         self.boxes = boxes
         self.label_key = label_key
         self.num_classes: int | None = None
-        if not self.image_root.is_dir():
-            raise DataError(f"{self.image_root}: the image folder does not exist.")
-        self._check_files()
+        self.files = files or FolderFiles(self.image_root, images.paths, self.where)
 
     @property
     def labels(self) -> Sequence[int]:
@@ -83,16 +83,16 @@ class ImageDataset:
         return len(self.images.paths)
 
     def __getitem__(self, index: int) -> Sample:
-        path = self.image_root / self.images.paths[index]
-        data = read_image_bytes(path)
+        data = self.file_bytes(index)
         try:
             made = self.transforms(self._cut(data, index))
             image, label = to_chw_tensor(made), self._label(made, index)
         except LookalikeError as error:
-            raise DataError(f"{path}: {str(error).removeprefix('image: ')}") from error
+            reason = str(error).removeprefix("image: ")
+            raise DataError(f"{self.files.name(index)}: {reason}") from error
         except Exception as error:  # noqa: BLE001 - any transform may fail on any image
             raise DataError(
-                f"{path}: a transform failed ({type(error).__name__}: {error})."
+                f"{self.files.name(index)}: a transform failed ({type(error).__name__}: {error})."
             ) from error
         cameras = self.images.cameras
         return Sample(image, label, -1 if cameras is None else cameras[index], index)
@@ -115,6 +115,10 @@ class ImageDataset:
             )
         return label
 
+    def file_bytes(self, index: int) -> bytes:
+        """Return the content of an image's file."""
+        return self.files.read(index)
+
     def content(self, index: int) -> bytes:
         """Return a hash of all that makes the image of a sample: file, box, chain of transforms.
 
@@ -127,8 +131,7 @@ class ImageDataset:
             raise DataError(f"{self.source}: images have no content: {what} from transforms.")
         box = None if self.boxes is None else self.boxes[index]
         chain = f"{self.transforms.backend} {description} {box}\n"  # type: ignore[attr-defined]
-        data = read_image_bytes(self.image_root / self.images.paths[index])
-        return hashlib.sha256(chain.encode() + data).digest()
+        return hashlib.sha256(chain.encode() + self.file_bytes(index)).digest()
 
     def with_transforms(self, transforms: Callable[[Any], Any]) -> ImageDataset:
         """Return the same images under other transforms."""
@@ -163,24 +166,3 @@ class ImageDataset:
             f"{len(np.unique(labels))} different ones. Set Arch.Head.class_num to "
             f"{labels.max() + 1} or more, or relabel: True in the data set."
         )
-
-    def _check_files(self) -> None:
-        """Look every file up once, a folder at a time, which is far cheaper than a stat each."""
-        names: dict[str, set[str]] = {}
-        missing = []
-        for index, path in enumerate(self.images.paths):
-            folder, name = os.path.split(path)
-            if folder not in names:
-                names[folder] = _names_in(self.image_root / folder)
-            if name not in names[folder]:
-                missing.append(f"{self.where(index)}: no such image: {self.image_root / path}")
-        if missing:
-            more = [f"... and {len(missing) - 20} more"] if len(missing) > 20 else []
-            raise DataError("\n".join(missing[:20] + more))
-
-
-def _names_in(folder: Path) -> set[str]:
-    try:
-        return set(os.listdir(folder))
-    except (OSError, ValueError):
-        return set()

@@ -71,6 +71,11 @@ class MixedDataset:
         number = bisect_right(self.starts, index) - 1
         return number, index - self.starts[number]
 
+    def file_bytes(self, index: int) -> bytes:
+        """Return the content of an image's file."""
+        number, own = self._find(index)
+        return self.datasets[number].file_bytes(own)
+
     def content(self, index: int) -> bytes:
         """Return a hash of all that makes the image of a sample, as of its own data set."""
         number, own = self._find(index)
