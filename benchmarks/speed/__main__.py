@@ -46,7 +46,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, help="where files for the topics go; else temporary")
     asked = parser.parse_args(arguments)
     asked.rounds = asked.rounds or (1 if asked.quick else 3)
-    asked.seconds = asked.seconds or (0.5 if asked.quick else 2.0)
+    asked.seconds = asked.seconds or (0.5 if asked.quick else 1.0)
     if unknown := set(asked.topics.split(",")) - set(TOPICS):
         parser.error(f"no topic {', '.join(sorted(unknown))}; topics: {', '.join(TOPICS)}")
     return asked

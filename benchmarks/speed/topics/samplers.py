@@ -33,6 +33,7 @@ TOPIC = Topic(
     ),
     cases=(_MAIN, _LARGE, *_GROWTH),
     quick=(_MAIN,),
+    rounds=2,
     systems=(
         System("Lookalike", "samplers_ours:epoch", role="ours", package="lookalike", gpu=False),
         _peer("PaddleClas RandomIdentity", "random_identity", "paddleclas", "paddle"),

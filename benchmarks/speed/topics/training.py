@@ -30,7 +30,6 @@ RESNET50 = Topic(
     cases=(Case("224 px, 30,671 classes, batch 32", _sizes("resnet50", 224, 30_671, 32), "step"),),
     quick=(Case("224 px, 30,671 classes, batch 8", _sizes("resnet50", 224, 30_671, 8), "step"),),
     systems=_SYSTEMS,
-    least=2,
     warm=True,
     rounds=3,
 )
