@@ -83,7 +83,7 @@ class ImageDataset:
         return len(self.images.paths)
 
     def __getitem__(self, index: int) -> Sample:
-        path = self.image_root / self.images.paths[index]
+        path = os.path.join(self.image_root, self.images.paths[index])
         data = read_image_bytes(path)
         try:
             made = self.transforms(self._cut(data, index))

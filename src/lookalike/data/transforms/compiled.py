@@ -103,6 +103,12 @@ def count_values(pixels: Any, counts: Any) -> None:
                 counts[channel, pixels[y, x, channel]] += 1
 
 
+@njit(cache=True, nogil=True)
+def _add(layer: Any, weight: Any, mixture: Any) -> None:
+    for place in range(len(layer)):
+        mixture[place] += weight * np.float32(layer[place])
+
+
 @njit(f"void({_PIXELS}, u1[:,:,:,::1], f4[::1], f8, {_PIXELS})", cache=True, nogil=True)
 def blend(pixels: Any, images: Any, weights: Any, share: Any, blended: Any) -> None:
     """Write ``(1 - share) * pixels + share * sum(weights * images)``, cut to whole numbers.
@@ -114,21 +120,29 @@ def blend(pixels: Any, images: Any, weights: Any, share: Any, blended: Any) -> N
         share: Of the images.
         blended: ``[h, w, 3]``, written.
     """
-    size = pixels.size
+    size, number = pixels.size, len(images)
     source, target = pixels.reshape(size), blended.reshape(size)
-    layers = images.reshape(len(images), size)
-    mixture = np.empty(_PIECE, dtype=np.float32)
+    layers = images.reshape(number, size)
+    # the last three are added where the sum is used; where there are fewer, weights of 0 do no harm
+    before = max(number - 3, 0)
+    second, third = min(before + 1, number - 1), min(before + 2, number - 1)
+    one = weights[before]
+    two = weights[second] if number > 1 else np.float32(0.0)
+    three = weights[third] if number > 2 else np.float32(0.0)
     kept, given = 1.0 - share, np.float32(share)
+    mixture = np.zeros(_PIECE, dtype=np.float32)
     for start in range(0, size, _PIECE):
-        number = min(size - start, _PIECE)
+        piece = slice(start, min(start + _PIECE, size))
         mixture[:] = 0
-        for layer in range(len(images)):
-            weight, line = weights[layer], layers[layer, start : start + number]
-            for place in range(number):
-                mixture[place] += weight * np.float32(line[place])
-        for place in range(number):
-            value = kept * source[start + place] + np.float64(given * mixture[place])
-            target[start + place] = np.uint8(np.int32(value))
+        for layer in range(before):
+            _add(layers[layer, piece], weights[layer], mixture)
+        a, b, c = layers[before, piece], layers[second, piece], layers[third, piece]
+        from_, to = source[piece], target[piece]
+        for place in range(len(to)):
+            total = mixture[place] + one * np.float32(a[place])
+            total = total + two * np.float32(b[place]) + three * np.float32(c[place])
+            value = kept * from_[place] + np.float64(given * total)
+            to[place] = np.uint8(np.int32(value))
 
 
 @njit(cache=True, nogil=True)
@@ -157,14 +171,10 @@ def _for_each_channel(values: Any, wide: Any) -> None:
 @njit(cache=True, nogil=True)
 def _end_of_run(columns: Any, sources: Any, start: Any, last: Any) -> Any:
     """Return up to where columns rise by one and stay left of the last, in the same row."""
-    column, source = columns[start], sources[start]
+    source, apart = sources[start], columns[start] - start
+    end = min(len(columns), last - apart)
     stop = start + 1
-    while (
-        stop < len(columns)
-        and columns[stop] == column + (stop - start)
-        and columns[stop] < last
-        and sources[stop] == source
-    ):
+    while stop < end and columns[stop] - stop == apart and sources[stop] == source:
         stop += 1
     return stop
 
