@@ -21,6 +21,9 @@ class BatchMemory:
     Filling memory for the first time costs more than normalising the images that go into it: the
     kernel clears every page. Counting references tells whether any tensor still looks at a batch.
 
+    Attributes:
+        row: Place ``[3, H, W]`` of the next image, once the first one has told the size.
+
     Example:
         >>> memory = BatchMemory()
         >>> first = memory.room((2, 3), torch.float32)
@@ -30,6 +33,7 @@ class BatchMemory:
 
     def __init__(self) -> None:
         self.held: list[NDArray[np.uint8]] = []
+        self.row: NDArray[np.float32] | None = None
 
     def room(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Return an uninitialised tensor; in a worker, one that the other process can read."""
@@ -40,6 +44,11 @@ class BatchMemory:
             memory: torch.UntypedStorage = storage._new_shared(size)
             return torch.empty(0, dtype=dtype).set_(memory).view(shape)
         return torch.from_numpy(self._free(size)).view(dtype).view(shape)
+
+    def offer(self, images: Tensor, row: int) -> None:
+        """Say where the next image of a batch ``[B, 3, H, W]`` belongs."""
+        fits = images.dtype == torch.float32 and row < len(images)
+        self.row = images[row].numpy() if fits else None
 
     def _free(self, size: int) -> NDArray[np.uint8]:
         for array in self.held:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lookalike.data.batch_memory import BatchMemory
+from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.randomness import mix, reseed, seeded, streams_kept
 from lookalike.data.transforms.kernels import compiled
 from lookalike.errors import DataError, LookalikeError
@@ -42,19 +43,21 @@ def collate(samples: Iterable[Sample], number: int, memory: BatchMemory | None =
     Raises:
         DataError: If the images differ in size, naming both sizes.
     """
-    images: Tensor | None = None
+    memory, images = memory or BatchMemory(), None
     facts: list[tuple[int, int, int]] = []
     for row, sample in enumerate(samples):
         image = sample.image
         if images is None:
-            images = (memory or BatchMemory()).room((number, *image.shape), image.dtype)
+            images = memory.room((number, *image.shape), image.dtype)
         elif image.shape != images.shape[1:]:
             sizes = sorted({tuple(images.shape[1:]), tuple(image.shape)})
             raise DataError(
                 f"the images of a batch differ in size: {sizes}; end the transforms with a "
                 "resize or crop to a fixed size."
             )
-        images[row] = image
+        if image.data_ptr() != images[row].data_ptr():
+            images[row] = image
+        memory.offer(images, row + 1)
         facts.append((sample.label, sample.camera, sample.index))
     assert images is not None
     labels, cameras, indices = (torch.tensor(column) for column in zip(*facts, strict=True))
@@ -214,6 +217,7 @@ class _Seeded(Dataset[Batch | _Failure]):
         return len(self.dataset)
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch | _Failure:
+        self.memory.row = None
         try:
             with streams_kept():
                 return collate(map(self._read, draws), len(draws), self.memory)
@@ -223,6 +227,8 @@ class _Seeded(Dataset[Batch | _Failure]):
     def _read(self, draw: Draw) -> Sample:
         index, seed = draw
         reseed(seed)
+        if isinstance(self.dataset, ImageDataset):
+            return self.dataset.read_into(index, self.memory.row)
         return self.dataset[index]
 
 

@@ -109,39 +109,54 @@ def _add(layer: Any, weight: Any, mixture: Any) -> None:
         mixture[place] += weight * np.float32(layer[place])
 
 
-@njit(f"void({_PIXELS}, u1[:,:,:,::1], f4[::1], f8, {_PIXELS})", cache=True, nogil=True)
-def blend(pixels: Any, images: Any, weights: Any, share: Any, blended: Any) -> None:
+@njit(
+    f"void({_PIXELS}, u1[:,:,:,::1], {_PIXELS}, {_PIXELS}, {_PIXELS}, f4[::1], f8, {_PIXELS})",
+    cache=True,
+    nogil=True,
+)
+def blend(
+    pixels: Any,
+    earlier: Any,
+    first: Any,
+    second: Any,
+    third: Any,
+    weights: Any,
+    share: Any,
+    blended: Any,
+) -> None:
     """Write ``(1 - share) * pixels + share * sum(weights * images)``, cut to whole numbers.
+
+    The last three images are added where the sum is used. The sum is a float32 of float32
+    products, in order; the rest is float64.
 
     Args:
         pixels: ``[h, w, 3]``.
-        images: ``[N, h, w, 3]``.
-        weights: ``[N]``; the sum is a float32 of float32 products, the rest is float64.
+        earlier: ``[N, h, w, 3]``.
+        first: ``[h, w, 3]``.
+        second: ``[h, w, 3]``.
+        third: ``[h, w, 3]``.
+        weights: ``[N + 3]``; images with weight 0 change nothing.
         share: Of the images.
         blended: ``[h, w, 3]``, written.
     """
-    size, number = pixels.size, len(images)
-    source, target = pixels.reshape(size), blended.reshape(size)
-    layers = images.reshape(number, size)
-    # the last three are added where the sum is used; where there are fewer, weights of 0 do no harm
-    before = max(number - 3, 0)
-    second, third = min(before + 1, number - 1), min(before + 2, number - 1)
-    one = weights[before]
-    two = weights[second] if number > 1 else np.float32(0.0)
-    three = weights[third] if number > 2 else np.float32(0.0)
+    size, number = pixels.size, len(earlier)
+    layers = earlier.reshape(number, size)
+    flat, target = pixels.reshape(size), blended.reshape(size)
+    flats = first.reshape(size), second.reshape(size), third.reshape(size)
+    one, two, three = weights[number], weights[number + 1], weights[number + 2]
     kept, given = 1.0 - share, np.float32(share)
     mixture = np.zeros(_PIECE, dtype=np.float32)
     for start in range(0, size, _PIECE):
         piece = slice(start, min(start + _PIECE, size))
         mixture[:] = 0
-        for layer in range(before):
+        for layer in range(number):
             _add(layers[layer, piece], weights[layer], mixture)
-        a, b, c = layers[before, piece], layers[second, piece], layers[third, piece]
-        from_, to = source[piece], target[piece]
+        a, b, c = flats[0][piece], flats[1][piece], flats[2][piece]
+        source, to = flat[piece], target[piece]
         for place in range(len(to)):
             total = mixture[place] + one * np.float32(a[place])
             total = total + two * np.float32(b[place]) + three * np.float32(c[place])
-            value = kept * from_[place] + np.float64(given * total)
+            value = kept * source[place] + np.float64(given * total)
             to[place] = np.uint8(np.int32(value))
 
 
