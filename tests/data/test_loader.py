@@ -13,9 +13,10 @@ from PIL import Image
 
 from lookalike.assembly import build
 from lookalike.data import EndlessBatches, RandomIdentitySampler, SequenceSampler, make_loader
+from lookalike.data.batch_memory import BatchMemory
 from lookalike.data.datasets import veri_wild
 from lookalike.data.loader import collate
-from lookalike.data.randomness import mix, mix_each
+from lookalike.data.randomness import mix, mix_each, seeded
 from lookalike.data.transforms import Pipeline
 from lookalike.errors import DataError
 from lookalike.types import Sample
@@ -276,3 +277,56 @@ def test_collate_keeps_types():
     assert batch.images.shape == (3, 3, 2, 2)
     assert batch.labels.tolist() == batch.indices.tolist() == [0, 1, 2]
     assert batch.cameras.tolist() == [-1, -1, -1]
+
+
+NORMED = [*AUGMENT[:3], {"NormalizeImage": {"order": ""}}, AUGMENT[3]]
+TAILS = {
+    "normalised": NORMED,
+    "channels first": [*NORMED, {"ToCHWImage": None}],
+    "half": [AUGMENT[0], {"NormalizeImage": {"order": "", "output_fp16": True}}],
+    "normalised twice": [*NORMED, NORMED[3], AUGMENT[3]],
+    "a border": [*NORMED, {"Pad": {"padding": 2}}],
+    "bytes": AUGMENT,
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_image_in_a_batch_is_the_image_by_itself(folder, name, num_workers):
+    """Whether it was written into the batch or copied there."""
+    dataset = read(folder, build("transform", TAILS[name]))
+    sampler = SequenceSampler(dataset.labels, batch_size=10)
+    batches = take(EndlessBatches(dataset, sampler, seed=3, num_workers=num_workers).start(), 3)
+    for number, batch in enumerate(batches):
+        for place, index in enumerate(batch.indices.tolist()):
+            with seeded(mix(3, number, place)):
+                assert torch.equal(batch.images[place], dataset[index].image)
+
+
+def test_a_batch_that_is_held_is_never_written_again(folder):
+    dataset = read(folder, build("transform", NORMED))
+    sampler = SequenceSampler(dataset.labels, batch_size=5)
+    stream = EndlessBatches(dataset, sampler, seed=3).start()
+    rows, copies, places = [], [], set()
+    for number, batch in enumerate(itertools.islice(stream, 12)):
+        places.add(batch.images.data_ptr())
+        if number % 3 == 0:
+            rows.append(batch.images[2])
+            copies.append(batch.images[2].clone())
+    assert all(torch.equal(row, copy) for row, copy in zip(rows, copies, strict=True))
+    assert len(places) < 12, "the memory of batches that are gone is used again"
+
+
+def test_memory_is_for_one_size_and_kept_for_few_batches():
+    memory = BatchMemory()
+    first = memory.room((2, 3, 4, 4), torch.float32)
+    place = first.data_ptr()
+    view = first[1:]
+    del first
+    assert memory.room((2, 3, 4, 4), torch.float32).data_ptr() != place
+    del view
+    assert memory.room((2, 3, 4, 4), torch.float32).data_ptr() == place
+    assert memory.room((2, 3, 4, 5), torch.float32).data_ptr() != place
+    held = [memory.room((1, 3, 8, 8), torch.float32) for _ in range(9)]
+    assert len({room.data_ptr() for room in held}) == 9
+    assert len(memory.held) == 3

@@ -15,8 +15,6 @@ _FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive
 _TABLES, _QUANTISATION, _RESTART, _COMMENT = 0xC4, 0xDB, 0xDD, 0xFE
 _ORIENTATION = 0x0112
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-# a file that Pillow refuses must not pass here: it reads this much of these segments
-_LEAST = ((b"JFIF", 7), (b"Adobe", 7), (b"ICC_PROFILE\0", 14))
 
 
 class JPEGHeader(NamedTuple):
@@ -88,7 +86,10 @@ def _is_plain(marker: int, body: bytes) -> bool:
         return False
     if marker == _EXIF and b"tiff:Orientation" in body:
         return False
-    return not any(body.startswith(start) and len(body) < least for start, least in _LEAST)
+    # Pillow reads this much of these, and refuses the file where there is less
+    if body.startswith(b"ICC_PROFILE\0"):
+        return len(body) >= 14
+    return len(body) >= 7 or not body.startswith((b"JFIF", b"Adobe"))
 
 
 def _orientation(tiff: bytes) -> int:

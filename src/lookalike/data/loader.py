@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
+from lookalike.data.batch_memory import BatchMemory
+from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.draws import Draw, Draws, Plan
 from lookalike.data.randomness import mix, reseed, seeded, streams_kept
+from lookalike.data.transforms.kernels import compiled
 from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
 
@@ -28,48 +30,36 @@ class _Failure:
     message: str
 
 
-def collate(samples: Iterable[Sample], number: int) -> Batch:
+def collate(samples: Iterable[Sample], number: int, memory: BatchMemory | None = None) -> Batch:
     """Put samples into a batch, each as soon as it is made: its memory is then used again.
 
     Args:
         samples: As many as ``number``.
         number: Images of the batch, B.
+        memory: Where that of the batch comes from.
 
     Raises:
         DataError: If the images differ in size, naming both sizes.
     """
-    images: Tensor | None = None
+    memory, images = memory or BatchMemory(), None
     facts: list[tuple[int, int, int]] = []
     for row, sample in enumerate(samples):
         image = sample.image
         if images is None:
-            images = _room(number, image)
+            images = memory.room((number, *image.shape), image.dtype)
         elif image.shape != images.shape[1:]:
             sizes = sorted({tuple(images.shape[1:]), tuple(image.shape)})
             raise DataError(
                 f"the images of a batch differ in size: {sizes}; end the transforms with a "
                 "resize or crop to a fixed size."
             )
-        images[row] = image
+        if image.data_ptr() != images[row].data_ptr():
+            images[row] = image
+        memory.offer(images, row + 1)
         facts.append((sample.label, sample.camera, sample.index))
     assert images is not None
     labels, cameras, indices = (torch.tensor(column) for column in zip(*facts, strict=True))
     return Batch(images, labels, cameras, indices)
-
-
-def _room(number: int, image: Tensor) -> Tensor:
-    """Return memory for so many images; in a worker such as the other process can read."""
-    shape = (number, *image.shape)
-    if get_worker_info() is None and image.dtype == torch.float32:
-        # numpy asks for large pages: three times faster to fill for the first time
-        return torch.from_numpy(np.empty(shape, dtype=np.float32))
-    if get_worker_info() is None:
-        return torch.empty(shape, dtype=image.dtype)
-    # what a worker sends is copied to shared memory unless it is there
-    storage: Any = torch.UntypedStorage
-    shared: Any = torch.empty(0, dtype=image.dtype)
-    room: Tensor = shared.set_(storage._new_shared(number * image.nbytes), 0, shape)
-    return room
 
 
 def _raise_failures(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
@@ -229,6 +219,9 @@ def _torch_loader(
     prefetch_factor: int | None,
     pin_memory: bool,
 ) -> Any:
+    if num_workers:
+        # processes that are forked have the kernels then, without importing numba each
+        compiled()
     images: Any = _Seeded(dataset)
     batches: Any = draws
     return DataLoader(
@@ -246,21 +239,24 @@ class _Seeded(Dataset[Batch | _Failure]):
     """Reads the images of a batch, each under the seed that its draw carries."""
 
     def __init__(self, dataset: ImageSource) -> None:
-        self.dataset = dataset
+        self.dataset, self.memory = dataset, BatchMemory()
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch | _Failure:
+        self.memory.row = None
         try:
             with streams_kept():
-                return collate(map(self._read, draws), len(draws))
+                return collate(map(self._read, draws), len(draws), self.memory)
         except LookalikeError as error:
             return _Failure(str(error))
 
     def _read(self, draw: Draw) -> Sample:
         index, seed = draw
         reseed(seed)
+        if isinstance(self.dataset, ImageDataset):
+            return self.dataset.read_into(index, self.memory.row)
         return self.dataset[index]
 
 

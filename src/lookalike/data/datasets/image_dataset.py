@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lookalike.data.decode import RGBImage, decode_image
 from lookalike.data.image_files import FolderFiles, ImageFiles
@@ -52,7 +53,7 @@ class ImageDataset:
         image_root: str | Path,
         images: ImageList,
         *,
-        transforms: Callable[[Any], Any] | None = None,
+        transforms: Callable[..., Any] | None = None,
         source: str | Path = "",
         boxes: Sequence[Box] | None = None,
         label_key: str | None = None,
@@ -83,10 +84,16 @@ class ImageDataset:
         return len(self.images.paths)
 
     def __getitem__(self, index: int) -> Sample:
+        return self.read_into(index, None)
+
+    def read_into(self, index: int, room: NDArray[np.float32] | None) -> Sample:
+        """Return an image, which may lie in ``room`` ``[3, H, W]``, its place in a batch."""
         data = self.file_bytes(index)
         try:
-            made = self.transforms(self._cut(data, index))
-            image, label = to_chw_tensor(made), self._label(made, index)
+            image = self._cut(data, index)
+            is_chain = isinstance(self.transforms, Pipeline)
+            made = self.transforms(image, room) if is_chain else self.transforms(image)
+            tensor, label = to_chw_tensor(made), self._label(made, index)
         except LookalikeError as error:
             reason = str(error).removeprefix("image: ")
             raise DataError(f"{self.files.name(index)}: {reason}") from error
@@ -95,7 +102,7 @@ class ImageDataset:
                 f"{self.files.name(index)}: a transform failed ({type(error).__name__}: {error})."
             ) from error
         cameras = self.images.cameras
-        return Sample(image, label, -1 if cameras is None else cameras[index], index)
+        return Sample(tensor, label, -1 if cameras is None else cameras[index], index)
 
     def _label(self, made: Any, index: int) -> int:
         if self.label_key is None:

@@ -90,8 +90,13 @@ def blend(
     """
     kernels = kernels_for(pixels)
     if kernels is not None:
-        blended = np.empty_like(pixels)
-        kernels.blend(pixels, np.stack(images), weights, share, blended)
+        blended, missing = np.empty_like(pixels), max(3 - len(images), 0)
+        layers = [*images, *[pixels] * missing]
+        padded = np.concatenate([weights, np.zeros(missing, dtype=np.float32)])
+        earlier = np.empty((len(layers) - 3, *pixels.shape), dtype=np.uint8)
+        for room, layer in zip(earlier, layers[:-3], strict=True):
+            room[:] = layer
+        kernels.blend(pixels, earlier, *layers[-3:], padded, share, blended)
         return blended
     mixture = np.zeros(pixels.shape, dtype=np.float32)
     for image, weight in zip(images, weights, strict=True):

@@ -103,32 +103,61 @@ def count_values(pixels: Any, counts: Any) -> None:
                 counts[channel, pixels[y, x, channel]] += 1
 
 
-@njit(f"void({_PIXELS}, u1[:,:,:,::1], f4[::1], f8, {_PIXELS})", cache=True, nogil=True)
-def blend(pixels: Any, images: Any, weights: Any, share: Any, blended: Any) -> None:
+@njit(cache=True, nogil=True)
+def _add(layer: Any, weight: Any, mixture: Any) -> None:
+    for place in range(len(layer)):
+        mixture[place] += weight * np.float32(layer[place])
+
+
+@njit(
+    f"void({_PIXELS}, u1[:,:,:,::1], {_PIXELS}, {_PIXELS}, {_PIXELS}, f4[::1], f8, {_PIXELS})",
+    cache=True,
+    nogil=True,
+)
+def blend(
+    pixels: Any,
+    earlier: Any,
+    first: Any,
+    second: Any,
+    third: Any,
+    weights: Any,
+    share: Any,
+    blended: Any,
+) -> None:
     """Write ``(1 - share) * pixels + share * sum(weights * images)``, cut to whole numbers.
+
+    The last three images are added where the sum is used. The sum is a float32 of float32
+    products, in order; the rest is float64.
 
     Args:
         pixels: ``[h, w, 3]``.
-        images: ``[N, h, w, 3]``.
-        weights: ``[N]``; the sum is a float32 of float32 products, the rest is float64.
+        earlier: ``[N, h, w, 3]``.
+        first: ``[h, w, 3]``.
+        second: ``[h, w, 3]``.
+        third: ``[h, w, 3]``.
+        weights: ``[N + 3]``; images with weight 0 change nothing.
         share: Of the images.
         blended: ``[h, w, 3]``, written.
     """
-    size = pixels.size
-    source, target = pixels.reshape(size), blended.reshape(size)
-    layers = images.reshape(len(images), size)
-    mixture = np.empty(_PIECE, dtype=np.float32)
+    size, number = pixels.size, len(earlier)
+    layers = earlier.reshape(number, size)
+    flat, target = pixels.reshape(size), blended.reshape(size)
+    flats = first.reshape(size), second.reshape(size), third.reshape(size)
+    one, two, three = weights[number], weights[number + 1], weights[number + 2]
     kept, given = 1.0 - share, np.float32(share)
+    mixture = np.zeros(_PIECE, dtype=np.float32)
     for start in range(0, size, _PIECE):
-        number = min(size - start, _PIECE)
+        piece = slice(start, min(start + _PIECE, size))
         mixture[:] = 0
-        for layer in range(len(images)):
-            weight, line = weights[layer], layers[layer, start : start + number]
-            for place in range(number):
-                mixture[place] += weight * np.float32(line[place])
-        for place in range(number):
-            value = kept * source[start + place] + np.float64(given * mixture[place])
-            target[start + place] = np.uint8(np.int32(value))
+        for layer in range(number):
+            _add(layers[layer, piece], weights[layer], mixture)
+        a, b, c = flats[0][piece], flats[1][piece], flats[2][piece]
+        source, to = flat[piece], target[piece]
+        for place in range(len(to)):
+            total = mixture[place] + one * np.float32(a[place])
+            total = total + two * np.float32(b[place]) + three * np.float32(c[place])
+            value = kept * source[place] + np.float64(given * total)
+            to[place] = np.uint8(np.int32(value))
 
 
 @njit(cache=True, nogil=True)
@@ -157,14 +186,10 @@ def _for_each_channel(values: Any, wide: Any) -> None:
 @njit(cache=True, nogil=True)
 def _end_of_run(columns: Any, sources: Any, start: Any, last: Any) -> Any:
     """Return up to where columns rise by one and stay left of the last, in the same row."""
-    column, source = columns[start], sources[start]
+    source, apart = sources[start], columns[start] - start
+    end = min(len(columns), last - apart)
     stop = start + 1
-    while (
-        stop < len(columns)
-        and columns[stop] == column + (stop - start)
-        and columns[stop] < last
-        and sources[stop] == source
-    ):
+    while stop < end and columns[stop] - stop == apart and sources[stop] == source:
         stop += 1
     return stop
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lookalike.data.transforms.kernels import kernels_for
 
@@ -57,10 +58,16 @@ class NormalizeImage:
         self.table = (values * self.scale - by_channel[0]) / by_channel[1]
 
     def __call__(self, image: Any) -> Any:
+        return self.into(image, None)
+
+    def into(self, image: Any, room: NDArray[np.float32] | None) -> Any:
+        """Normalise, if possible into ``room`` ``[3, H, W]``."""
         image = np.asarray(image)
         kernels = kernels_for(image) if self.channel_axis == 2 else None
         if kernels is not None:
-            planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
+            planes = room
+            if planes is None or planes.shape != (3, *image.shape[:2]):
+                planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
             kernels.to_planes(image, self.table, planes)
             image = planes.transpose(1, 2, 0)
         else:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -22,7 +23,8 @@ class Pipeline:
     later ones see the image, and the chain ends with the dictionary.
 
     A transform with ``makes_new = True`` says that nobody else holds what it returns; the next one,
-    if it has a method ``in_place``, may then change it instead of a copy.
+    if it has a method ``in_place``, may then change it instead of a copy. One with a method
+    ``into`` may be given the place of the image in its batch, if only such changes follow.
 
     Args:
         transforms: The chain, in order.
@@ -49,21 +51,38 @@ class Pipeline:
     def decodes(self) -> bool:
         return bool(self.transforms) and getattr(self.transforms[0], "decodes", False)
 
-    def __call__(self, image: Any) -> Any:
+    def __call__(self, image: Any, room: NDArray[np.float32] | None = None) -> Any:
+        """Return the image behind the chain.
+
+        Args:
+            image: Bytes, array or PIL image.
+            room: ``[3, H, W]``, where the result may be written; it need not be.
+        """
         if isinstance(image, bytes) and not self.decodes:
             image = decode_image(image)
             if self.backend == "pil":
                 image = Image.fromarray(image)
         facts: dict[str, Any] = {}
-        is_new = False
-        for transform in self.transforms:
+        is_new, last = False, -1 if room is None else self._last_maker()
+        transform: Any
+        for number, transform in enumerate(self.transforms):
             in_place = getattr(transform, "in_place", None) if is_new else None
-            image = (in_place or transform)(image)
-            is_new = getattr(transform, "makes_new", False)
+            if number == last:
+                image = transform.into(image, room)
+            else:
+                image = (in_place or transform)(image)
+            is_new = getattr(transform, "makes_new", False) or in_place is not None
             if isinstance(image, dict):
                 facts |= image
                 image = facts.pop("image")
         return {**facts, "image": image} if facts else image
+
+    def _last_maker(self) -> int:
+        """Return the number of the transform that may write into the batch, -1 for none."""
+        number = len(self.transforms) - 1
+        while number > 0 and hasattr(self.transforms[number], "in_place"):
+            number -= 1
+        return number if number >= 0 and hasattr(self.transforms[number], "into") else -1
 
     def __repr__(self) -> str:
         return " > ".join(type(transform).__name__ for transform in self.transforms) or "(none)"

@@ -17,3 +17,7 @@ class ToCHWImage:
 
     def __call__(self, image: Any) -> Any:
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+    def in_place(self, image: Any) -> Any:
+        """Do the same: nothing moves where the channels lie first in memory already."""
+        return self(image)
