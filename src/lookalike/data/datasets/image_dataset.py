@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +21,21 @@ from lookalike.types import Sample
 
 Backend = Literal["cv2", "pil"]
 Box = tuple[int, int, int, int]
+
+_LISTED_ONLY = ContextVar("listed_only", default=False)
+
+
+@contextmanager
+def listed_only() -> Iterator[None]:
+    """Make data sets of lists whose files may be missing, for who will look at every file.
+
+    Readers build their data sets themselves, so this cannot be an argument of the constructor.
+    """
+    token = _LISTED_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _LISTED_ONLY.reset(token)
 
 
 class ImageDataset:
@@ -65,7 +82,8 @@ class ImageDataset:
         self.num_classes: int | None = None
         if not self.image_root.is_dir():
             raise DataError(f"{self.image_root}: the image folder does not exist.")
-        self._check_files()
+        if not _LISTED_ONLY.get():
+            self._check_files()
 
     @property
     def labels(self) -> list[int]:
