@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT, _FOOT, _HEAD = 320, 120, 18, 14
+_WIDTH, _HEIGHT, _FOOT, _HEAD, _WIDEST = 320, 120, 18, 14, 48
 
 
 def histogram(values: NDArray[np.int64], title: str) -> str:
@@ -29,7 +29,7 @@ def histogram(values: NDArray[np.int64], title: str) -> str:
 
 def bars(names: Sequence[str], counts: Sequence[int], title: str) -> str:
     """Draw one bar per name, its count above it."""
-    step = _WIDTH / len(names)
+    step = min(_WIDTH / len(names), _WIDEST)
     top = max(counts)
     parts = [
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">',
