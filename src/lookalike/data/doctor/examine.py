@@ -28,6 +28,7 @@ from lookalike.errors import DataError
 # libjpeg's AdobeRGB-like chroma rounding leaves grey JPEGs saved in colour one or two levels off
 _GRAY_LEVELS = 2
 _CONSTANT_LEVELS = 2
+_LOOKED_AT_ONCE = 1_000_000
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258
 _ENDINGS = {
@@ -213,11 +214,16 @@ def _sees_through(image: Image.Image) -> bool:
 
 
 def _look(pixels: RGBImage) -> Trait:
+    """Tell whether an image has one colour, or is grey."""
+    low = high = pixels[0, 0].astype(np.int16)
+    gray = True
+    step = max(1, _LOOKED_AT_ONCE // pixels.shape[1])
     # a sparse look first: nearly every image is neither, and shows it there
-    for part in (pixels[::16, ::16], pixels):
-        ranges = part.max(axis=(0, 1)).astype(int) - part.min(axis=(0, 1))
-        constant = int(ranges.max()) <= _CONSTANT_LEVELS
-        gray = _is_gray(part)
+    for part in (pixels[::16, ::16], *(pixels[i : i + step] for i in range(0, len(pixels), step))):
+        low = np.minimum(low, part.min(axis=(0, 1)))
+        high = np.maximum(high, part.max(axis=(0, 1)))
+        gray = gray and _is_gray(part)
+        constant = int((high - low).max()) <= _CONSTANT_LEVELS
         if not (constant or gray):
             return Trait(0)
     return Trait.CONSTANT if constant else Trait.GRAY

@@ -44,10 +44,7 @@ def _out_of_range(split: ListedSplit, num_classes: int) -> Iterator[Finding]:
     labels, first, counts = np.unique(split.labels[wrong], return_index=True, return_counts=True)
     for label, row, count in zip(labels, wrong[first], counts, strict=True):
         images = f"{count:,} image{'s' if count > 1 else ''}"
-        detail = (
-            f"label {label} of {images} is outside [0, {num_classes}), "
-            "the classes of the head"
-        )
+        detail = f"label {label} of {images} is outside [0, {num_classes}), the classes of the head"
         yield split.finding(int(row), "label_out_of_range", detail)
 
 

@@ -62,7 +62,9 @@ class Sides:
     def excluded(self, query: Ints, gallery: Ints) -> Bools:
         """Tell which pairs of one label the evaluation leaves out, by camera or by file."""
         rows = self.rows
-        excluded: Bools = (rows.cameras[query] >= 0) & (rows.cameras[query] == rows.cameras[gallery])
+        excluded: Bools = (rows.cameras[query] >= 0) & (
+            rows.cameras[query] == rows.cameras[gallery]
+        )
         if self.own_images:
             excluded = excluded | (rows.file_of[query] == rows.file_of[gallery])
         return excluded
