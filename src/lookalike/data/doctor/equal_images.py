@@ -55,12 +55,12 @@ def _conflicts(group: list[int], sides: Sides) -> Iterator[Found]:
     labels, firsts = sides.rows.labels, dict[int, dict[int, int]]()
     for row in group:
         firsts.setdefault(int(sides.space[row]), {}).setdefault(int(labels[row]), row)
+    # the first row of the first label, and of the second one for those whose own is the first
+    heads = {space: list(of_label.values())[:2] for space, of_label in firsts.items()}
     for row in group:
-        of_label = firsts[int(sides.space[row])]
-        # in the order of rows: the first label, or the second one where the first is its own
-        for label in list(of_label)[:2]:
-            if label != labels[row]:
-                yield CONFLICT, row, of_label[label]
+        for head in heads[int(sides.space[row])]:
+            if labels[head] != labels[row]:
+                yield CONFLICT, row, head
                 break
 
 

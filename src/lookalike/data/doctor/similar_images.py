@@ -24,8 +24,10 @@ def similar_images(
 ) -> Iterator[tuple[Relation, int, int, int]]:
     """Yield each row that looks like another one, once for each relation.
 
-    Beside it stand the row it is most alike, of several the first, and in how many bits their
-    hashes differ. Images of one colour have no hash to speak of and are left out.
+    An image that a split lists several times under one label and camera is compared once, in its
+    first row; the others are duplicates already. Beside it stand the row it is most alike, of
+    several the first, and in how many bits their hashes differ. Images of one colour have no hash
+    to speak of and are left out.
 
     Args:
         content: ``[N]`` number of each row's pixels, -1 where they are unknown.
