@@ -57,7 +57,8 @@ def run_data_check(
     write_page(diagnosis, folder / PAGE, title=config, table=TABLE, workers=processes)
     written = write_clean_lists(data.splits, diagnosis.findings, clean_list) if clean_list else []
     if as_json:
-        print(json.dumps(_facts(diagnosis, folder), indent=1))  # noqa: T201
+        facts = _facts(diagnosis, folder) | {"clean_lists": [str(one.target) for one in written]}
+        print(json.dumps(facts, indent=1))  # noqa: T201
     else:
         _show(log.console, diagnosis, data.notes, folder, written)
     errors = diagnosis.of_severity("error")

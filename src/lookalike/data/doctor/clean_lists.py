@@ -50,7 +50,8 @@ def write_clean_lists(
             gets the split's in front where two lists have one name.
 
     Raises:
-        DataError: If no image of a list would be left, or the target is one of the lists.
+        DataError: If there is no list, no image of a list would be left, or the target is one of
+            the lists.
         SetupError: If it cannot be written.
     """
     rows: dict[str, dict[int, str]] = {}
@@ -60,6 +61,11 @@ def write_clean_lists(
             if source:
                 rows.setdefault(source, {})[line] = path
                 owners.setdefault(source, split.name)
+    if not rows:
+        raise DataError(
+            f"{target}: no split has a list that could be cleaned; of a data set made of folders, "
+            "move the files away that findings.csv names."
+        )
     bad: dict[str, set[int]] = {source: set() for source in rows}
     for finding in findings:
         if finding.kind in LEFT_OUT and finding.source in bad:
