@@ -180,6 +180,22 @@ class ImageSource(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+@runtime_checkable
+class PartialLogits(Protocol):
+    """What a head returns that never holds the logits of all classes.
+
+    Attributes:
+        ranks: ``[B]`` int64 once the cross-entropy is computed: how many classes have a larger
+            logit than the true one.
+    """
+
+    ranks: Tensor | None
+
+    def cross_entropy(self, label_smoothing: float = 0.0) -> Tensor:
+        """Return the cross-entropy of each image ``[B]``."""
+        ...
+
+
 class BatchSampler(Protocol):
     """Plans the batches of one pass over the data, as lists of data-set indices.
 

@@ -7,12 +7,15 @@ import time
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from lookalike.assembly import build
 from lookalike.data import EndlessBatches, RandomIdentitySampler, SequenceSampler, make_loader
 from lookalike.data.datasets import veri_wild
 from lookalike.data.loader import collate
+from lookalike.data.randomness import mix, mix_each
 from lookalike.data.transforms import Pipeline
 from lookalike.errors import DataError
 from lookalike.types import Sample
@@ -81,6 +84,41 @@ def test_workers_do_not_change_the_stream(folder, reference, num_workers):
     dataset = read(folder)
     batches = EndlessBatches(dataset, identity(dataset), seed=7, num_workers=num_workers)
     assert same(take(batches.start(), 9), reference)
+
+
+class Counting:
+    """A sampler that tells which epochs it was asked to plan."""
+
+    def __init__(self, sampler):
+        self.sampler, self.planned = sampler, []
+
+    def __len__(self):
+        return len(self.sampler)
+
+    def plan(self, epoch):
+        self.planned.append(epoch)
+        return self.sampler.plan(epoch)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_plan_that_is_remembered_saves_those_before(folder, num_workers):
+    dataset = read(folder)
+    straight = EndlessBatches(dataset, identity(dataset), seed=7, num_workers=num_workers)
+    whole, plans, stream = [], [straight.plan_of(0)], straight.start()
+    for number in range(1, 15):
+        whole.append(next(stream))
+        plans.append(straight.plan_of(number))
+    assert plans[-1][0] >= 3
+    for start, plan in enumerate(plans):
+        sampler = Counting(identity(dataset))
+        again = EndlessBatches(dataset, sampler, seed=7)
+        assert same(take(again.start(start, plan), 14 - start), whole[start:])
+        assert min(sampler.planned, default=plan[0]) == plan[0]
+
+
+@given(st.lists(st.integers(0, 2**63), max_size=3), st.integers(0, 50))
+def test_seeds_of_a_batch_are_those_of_its_places(numbers, count):
+    assert mix_each(*numbers, count=count) == [mix(*numbers, place) for place in range(count)]
 
 
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 7])
@@ -234,7 +272,7 @@ def test_a_sampler_without_a_batch_is_an_error_not_a_loop(folder):
 
 def test_collate_keeps_types():
     samples = [Sample(torch.zeros(3, 2, 2), label, -1, label) for label in range(3)]
-    batch = collate(samples)
+    batch = collate(samples, 3)
     assert batch.images.shape == (3, 3, 2, 2)
     assert batch.labels.tolist() == batch.indices.tolist() == [0, 1, 2]
     assert batch.cameras.tolist() == [-1, -1, -1]

@@ -3,12 +3,14 @@
 import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lookalike import build
-from lookalike.data.samplers import RandomIdentitySampler, SequenceSampler
+from lookalike.data.samplers import RandomIdentitySampler, SequenceSampler, label_draws
+from lookalike.data.samplers.label_groups import LabelGroups, uniforms_of
 
 labels_lists = st.lists(st.integers(0, 12), min_size=1, max_size=80)
 
@@ -110,6 +112,55 @@ def test_every_label_is_drawn_alike():
         sampler = RandomIdentitySampler(labels, batch_size=4, images_per_label=4, max_iters=1)
         first[labels[next(sampler.plan(epoch))[0]]] += 1
     assert first[0] > 350, first
+
+
+CHANCES = [5, 3, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["groups", "weights", "patience is over"])
+def test_labels_are_drawn_in_proportion_without_replacement(kind, monkeypatch):
+    """The chance of each pair in a row, counted over many draws, against the product rule."""
+    if kind == "patience is over":
+        monkeypatch.setattr(label_draws, "_PATIENCE", 0)
+    uniforms, pairs, rounds = uniforms_of(np.random.default_rng(0)), Counter(), 20_000
+    weights = label_draws.WeightedLabels(np.array(CHANCES, dtype=np.float64))
+    owner = np.repeat(np.arange(4), CHANCES)
+    for _ in range(rounds):
+        if kind == "weights":
+            pairs[tuple(weights.draw(uniforms, 2))] += 1
+        else:
+            groups = label_draws.OpenGroups(np.array(CHANCES)).draw(uniforms, 2)
+            pairs[tuple(owner[groups].tolist())] += 1
+    for one, two in itertools.permutations(range(4), 2):
+        chance = CHANCES[one] / 10 * CHANCES[two] / (10 - CHANCES[one])
+        error = (chance * (1 - chance) / rounds) ** 0.5
+        assert abs(pairs[one, two] / rounds - chance) < 5 * error, (one, two)
+
+
+@pytest.mark.parametrize("kind", [label_draws.OpenLabels, label_draws.OpenGroups])
+def test_every_group_is_dealt_once(kind):
+    num_groups = np.array([1, 7, 2, 1, 30])
+    labels, uniforms = kind(num_groups), uniforms_of(np.random.default_rng(1))
+    dealt = []
+    while (groups := labels.draw(uniforms, 2)) is not None:
+        dealt += groups
+    assert len(set(dealt)) == len(dealt)
+    owner = np.repeat(np.arange(5), num_groups)
+    left = num_groups - np.bincount(owner[dealt], minlength=5)
+    assert (left >= 0).all()
+    assert np.count_nonzero(left) < 2
+
+
+def test_images_of_a_label_are_drawn_alike():
+    groups = LabelGroups([0] * 5 + [1] * 2)
+    uniforms, seen = uniforms_of(np.random.default_rng(0)), Counter()
+    for _ in range(6000):
+        drawn = groups.draw_images(uniforms, [0, 1], 3)
+        assert len(set(drawn[:3])) == 3
+        assert set(drawn[3:]) <= {5, 6}
+        seen[tuple(sorted(drawn[:3]))] += 1
+    assert len(seen) == 10
+    assert all(480 < count < 720 for count in seen.values())
 
 
 def test_a_label_with_one_image_repeats_it():

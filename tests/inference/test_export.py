@@ -9,11 +9,14 @@ import torch
 from conftest import trainer_of
 
 from lookalike.assembly import export as assembly_export
+from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.errors import ConfigError, ExportError
 from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
+from lookalike.training import RunLog
+from lookalike.types import EmbeddingTable
 
 
 def job_of(tiny, *overrides):
@@ -147,3 +150,53 @@ def test_zero_embeddings_are_equal_and_infinite_ones_are_told():
     wild[1, 2] = torch.inf
     with pytest.raises(ExportError, match="training has diverged"):
         assembly_export._compare("model.pt2", lambda images: images, wild, wild, labels)
+
+
+# --- an exported folder embeds
+
+
+def run_cli(lookalike, tiny, *args):
+    return lookalike("embed", "-c", tiny / "run.yaml", "--split", "Query", *args)
+
+
+@pytest.mark.parametrize("onnx_too", [True, False])
+def test_the_exported_folder_embeds_a_split(tiny, onnx_too):
+    exported(tiny, onnx=onnx_too)
+    job = job_of(tiny)
+    log = RunLog(tiny / "output", "embed", quiet=True)
+    expected = embedded_split(job, "Query", log)
+    found = embedded_by_export(job.run, str(tiny / "inference"), "Query", log, [])
+    torch.testing.assert_close(found.embeddings, expected.embeddings, rtol=1e-3, atol=1e-5)
+    assert found.ids == expected.ids
+    assert torch.equal(found.labels, expected.labels)
+    digest = hashlib.sha256((tiny / "inference" / (ONNX if onnx_too else PROGRAM)).read_bytes())
+    assert found.fingerprint == digest.hexdigest()[:16]
+
+
+def test_the_command_embeds_with_the_exported_folder(tiny, lookalike):
+    exported(tiny)
+    done = run_cli(lookalike, tiny, "--exported", tiny / "inference", "--out", tiny / "t.npz")
+    assert done.returncode == 0, done.stderr
+    assert EmbeddingTable.load(tiny / "t.npz").embeddings.shape[1] == 16
+
+
+def test_an_exported_folder_that_was_changed_is_refused(tiny, lookalike):
+    exported(tiny)
+    (tiny / "inference" / ONNX).write_bytes(b"something else")
+    done = run_cli(lookalike, tiny, "--exported", tiny / "inference", "--out", tiny / "t.npz")
+    assert done.returncode == 7
+    assert "not the file its card.json was written for" in done.stderr
+    (tiny / "inference" / "card.json").write_text("[]")
+    done = run_cli(lookalike, tiny, "--exported", tiny / "inference", "--out", tiny / "t.npz")
+    assert "not a card" in done.stderr
+    done = run_cli(lookalike, tiny, "--exported", tiny / "nowhere", "--out", tiny / "t.npz")
+    assert "lookalike export" in done.stderr
+    assert not (tiny / "t.npz").exists()
+
+
+def test_images_prepared_in_another_way_are_refused(tiny):
+    exported(tiny)
+    path = "DataLoader.Eval.Query.dataset.transform_ops.0.ResizeImage.size=48"
+    run = load_run(tiny / "run.yaml", [path], training=False)
+    with pytest.raises(ConfigError, match="prepares them by"):
+        embedded_by_export(run, str(tiny / "inference"), "Query", RunLog(quiet=True), [])

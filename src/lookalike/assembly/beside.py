@@ -15,6 +15,7 @@ def _beside_backbone(
     use_ssld: bool = False,
     frozen_statistics: bool = False,
     freeze_befor: str | list[str] | None = None,
+    freeze: bool = False,
 ) -> None: ...
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from lookalike.assembly.dialect import translate_component
 from lookalike.assembly.load import Run
-from lookalike.assembly.prepare import Inner, mixtures_of, prepare_part
+from lookalike.assembly.partial_logits import partial_logits_problems
+from lookalike.assembly.prepare import Inner, mixtures_of
+from lookalike.assembly.reads import reads_of
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import DistillationSection
 from lookalike.data import ImageDataset
@@ -48,7 +50,7 @@ def check_sections(run: Run) -> None:
             )
     if run.config.Global.train_mode == "metabin":
         missing += _missing_for_metabin(run)
-    missing += _mixing_problems(run)
+    missing += [*_mixing_problems(run), *partial_logits_problems(run)]
     if missing:
         raise ConfigError(missing)
 
@@ -167,18 +169,6 @@ def settings_without_effect(run: Run) -> list[str]:
         if exact and "sim_block_size" in config.Global.model_fields_set:
             notes.append("sim_block_size decides nothing: the metrics are exact for any block.")
     return notes
-
-
-def reads_of(run: Run, spec: ComponentSpec) -> tuple[str, ...]:
-    """Return the outputs of the model that a loss works on; of several models, their names."""
-    ready, _ = prepare_part("loss", spec.name, spec.args, run.allow_import)
-    if ready is None:
-        return ()
-    if isinstance(run.config.Arch, DistillationSection):
-        return tuple(getattr(ready.make(), "reads", ()))
-    if "feature_from" in ready.args:
-        return (ready.args["feature_from"],)
-    return tuple(getattr(ready.target, "reads", ()))
 
 
 def check_domains(dataset: ImageDataset) -> None:

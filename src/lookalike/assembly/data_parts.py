@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,7 +19,10 @@ def make_pipeline(
 ) -> Pipeline:
     """Build a chain of transforms."""
     parsed = [ComponentSpec.model_validate(raw) for raw in specs or ()]
-    return Pipeline([require("transform", spec, allow_import).make(**runtime) for spec in parsed])
+    return Pipeline(
+        [require("transform", spec, allow_import).make(**runtime) for spec in parsed],
+        description=json.dumps([[spec.name, spec.args] for spec in parsed], default=repr),
+    )
 
 
 def make_dataset(

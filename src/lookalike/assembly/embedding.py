@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from lookalike.assembly.data_parts import listed_transforms
-from lookalike.assembly.evaluation import EvalSplit, embed_split, make_split
+from lookalike.assembly.evaluation import (
+    EvalSplit,
+    Evaluation,
+    build_evaluation,
+    embed_split,
+    make_split,
+)
 from lookalike.assembly.job import Job
+from lookalike.assembly.load import Run
 from lookalike.assembly.machine import worker_limit
 from lookalike.assembly.prepare import TRANSFORM_WORDS
 from lookalike.config.schema import SplitSection
 from lookalike.config.specs import SamplerSpec
 from lookalike.errors import ConfigError, Problem, nearest
+from lookalike.inference.exported import ExportedFolder
 from lookalike.models.distillation_model import chosen_model
 from lookalike.training import RunLog
 from lookalike.types import EmbeddingTable
@@ -27,32 +37,63 @@ def embedded_split(job: Job, name: str, log: RunLog) -> EmbeddingTable:
         ConfigError: If the YAML has no such split.
     """
     model = chosen_model(job.model)
-    split = _split(job, name)
+    split = _split(job.run, job.evaluation, name, job.notes)
     table = embed_split(model, split, job.run, device=job.device, log=log)
     return replace(table, fingerprint=fingerprint(model))
 
 
-def _split(job: Job, name: str) -> EvalSplit:
-    evaluation, train = job.evaluation, job.run.config.DataLoader.Train
+def embedded_by_export(
+    run: Run, folder: str, name: str, log: RunLog, notes: list[str]
+) -> EmbeddingTable:
+    """Compute the table of a split with an exported model, on the CPU; see embedded_split.
+
+    Raises:
+        ConfigError: If the YAML has no such split, or reads its images in another way than the
+            model was exported for.
+        ExportError: If the folder is incomplete or was changed.
+    """
+    model = ExportedFolder(folder)
+    evaluation = None
+    if run.config.DataLoader.Eval is not None:
+        evaluation = build_evaluation(run, num_workers=worker_limit(notes))
+        wanted = listed_transforms(run.config.DataLoader.Eval.queries.dataset)
+        if (known := model.card.get("preprocessing")) != json.loads(json.dumps(wanted)):
+            raise ConfigError(
+                f"{folder} was exported for images prepared by {known}, and the YAML prepares them "
+                f"by {wanted}; use the YAML it was exported with, or export again."
+            )
+    if run.config.Global.retrieval_feature_from != "features":
+        raise ConfigError(
+            f"{folder} gives 'features' only, which Global.retrieval_feature_from "
+            f"({run.config.Global.retrieval_feature_from}) is not."
+        )
+    split = _split(run, evaluation, name, notes)
+    log.line(f"computing with {model.file}")
+    table = embed_split(model, split, run, device=torch.device("cpu"), log=log, channels_last=False)
+    return replace(table, fingerprint=model.fingerprint)
+
+
+def _split(run: Run, evaluation: Evaluation | None, name: str, notes: list[str]) -> EvalSplit:
+    train = run.config.DataLoader.Train
     known = {} if evaluation is None else {split.name: split for split in evaluation.splits}
     if evaluation is not None and len(known) == 1:
         known = dict.fromkeys(("Query", "Gallery", "Eval"), evaluation.query)
     if name in known:
         return known[name]
     if name == "Train" and train is not None:
-        return make_split(job.run, "Train", _in_order(job, train), worker_limit(job.notes))
+        return make_split(run, "Train", _in_order(run, train), worker_limit(notes))
     names = [*known, *(["Train"] if train is not None else [])]
     problem = Problem(
         "DataLoader",
         f"has no split '{name}'.{nearest(name, names)} Splits: {', '.join(names) or 'none'}.",
-        where=job.run.document.file,
+        where=run.document.file,
     )
     raise ConfigError([problem])
 
 
-def _in_order(job: Job, train: SplitSection) -> SplitSection:
+def _in_order(run: Run, train: SplitSection) -> SplitSection:
     """Return the training split, every image once and under the evaluation's transforms."""
-    evaluated = job.run.config.DataLoader.Eval
+    evaluated = run.config.DataLoader.Eval
     dataset = train.dataset
     if evaluated is not None:
         word = next((w for w in TRANSFORM_WORDS if w in dataset.args), TRANSFORM_WORDS[0])

@@ -179,6 +179,7 @@ def embed_split(
     device: torch.device,
     log: RunLog,
     mirrored: bool = False,
+    channels_last: bool = True,
 ) -> EmbeddingTable:
     """Compute the embeddings of a split with a progress bar."""
     with log.bar(f"{split.name.lower()} embeddings", len(split.dataset)) as bar:
@@ -189,6 +190,7 @@ def embed_split(
             device=device,
             feature_from=run.config.Global.retrieval_feature_from,
             mirrored=mirrored,
+            channels_last=channels_last,
             advance=bar.advance,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lookalike.assembly.cacheable import check_feature_cache
 from lookalike.assembly.consistency import (
     check_domains,
     check_sampler,
@@ -149,6 +150,8 @@ def _add_training_data(job: Job, workers: Callable[[int], int]) -> None:
     loaders = job.run.config.DataLoader
     assert loaders.Train is not None
     job.train, job.batches = _stream(job, loaders.Train, workers)
+    if job.run.config.Global.feature_cache:
+        check_feature_cache(job.run, job.train)
     check_sampler(job.run, job.train, job.batches.sampler, job.notes)
     if job.run.config.Global.train_mode == "metabin":
         assert loaders.Metalearning is not None

@@ -94,6 +94,8 @@ def build_model(
         backbone, gears["neck"], gears["head"], head_feature_from=arch.head_feature_from
     )
     model.freeze_statistics = beside.get("frozen_statistics", False)
+    if beside.get("freeze", False):
+        model.freeze_backbone()
     shapes = stage_shapes(model, arch, image_shape)
     return BuiltModel(model, arch, shapes, data_inits, report, notes)
 

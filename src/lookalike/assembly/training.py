@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.assembly.backward_steps import step_in_backward
 from lookalike.assembly.consistency import mixes
 from lookalike.assembly.data_parts import transforms_of
 from lookalike.assembly.facts import facts
+from lookalike.assembly.feature_cache import FeatureCache
 from lookalike.assembly.initial_fit import fit_to_images
 from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run, locating
@@ -25,6 +27,7 @@ from lookalike.errors import DataError
 from lookalike.losses import WeightedSum
 from lookalike.optim import ScheduledOptimizer
 from lookalike.training import RunLog, Trainer
+from lookalike.training.feature_update import FeatureUpdate
 from lookalike.training.meta_bin import MetaBinUpdate
 from lookalike.training.precision import Precision
 from lookalike.training.update import Update
@@ -58,10 +61,15 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         )
         for spec in run.config.Optimizer
     ]
-    evaluator = _Evaluator(job, log)
+    cache = FeatureCache(job, log) if settings.feature_cache else None
+    evaluator = _Evaluator(job, log, cache)
+    update = _update(job, losses, optimizers, accumulate)
+    scales = update.precision.scaler.is_enabled()
+    note = step_in_backward(job, optimizers, accumulates=accumulate > 1, scales=scales)
+    job.notes += [] if note is None else [note]
     return Trainer(
-        update=_update(job, losses, optimizers, accumulate),
-        batches=job.batches,
+        update=update,
+        batches=job.batches if cache is None else cache.batches(),
         epochs=settings.epochs,
         iterations_per_epoch=per_epoch,
         folder=job.folder,
@@ -105,7 +113,8 @@ def _update(
     precision = make_precision(config.AMP, job.device)
     average = None if config.EMA is None else config.EMA.decay
     if "train" in losses:
-        return Update(
+        kind = FeatureUpdate if config.Global.feature_cache else Update
+        return kind(
             job.model,
             losses["train"],
             optimizers,
@@ -138,12 +147,15 @@ def make_precision(section: AmpSection, device: torch.device) -> Precision:
 class _Evaluator:
     """Measures a model, and remembers the intervals for the model's card."""
 
-    def __init__(self, job: Job, log: RunLog) -> None:
-        self.job, self.log = job, log
+    def __init__(self, job: Job, log: RunLog, cache: FeatureCache | None) -> None:
+        self.job, self.log, self.cache = job, log, cache
         self.intervals: dict[str, tuple[float, float]] = {}
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
-        result = self.job.evaluate(self.log, model=model)
+        if self.cache is None:
+            result = self.job.evaluate(self.log, model=model)
+        else:
+            result = self.cache.evaluate(model)
         self.intervals = result.intervals
         bounds = {name: list(pair) for name, pair in result.intervals.items()}
         self.log.record("intervals", bounds)

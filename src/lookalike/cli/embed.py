@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lookalike.assembly.embedding import embedded_split
+from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.errors import ConfigError, writing
@@ -21,6 +21,7 @@ def run_embed(
     out: str,
     overrides: Sequence[str],
     *,
+    exported: str | None,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
@@ -30,18 +31,22 @@ def run_embed(
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--out {out}: tables are written as {' or '.join(SUFFIXES)}.")
     run = load_run(config, overrides, allow_import=allow_import)
-    job = build_job(
-        run,
-        training=False,
-        strict_device=strict_device,
-        need_evaluation=False,
-        allow_missing=allow_missing,
-    )
-    log = RunLog(job.folder, "embed")
+    log = RunLog(Path(run.config.Global.output_dir), "embed")
     try:
-        for note in job.notes:
-            log.line(f"note: {note}")
-        table = embedded_split(job, split, log)
+        if exported is not None:
+            notes = list(run.notes)
+            table = embedded_by_export(run, exported, split, log, notes)
+        else:
+            job = build_job(
+                run,
+                training=False,
+                strict_device=strict_device,
+                need_evaluation=False,
+                allow_missing=allow_missing,
+            )
+            for note in job.notes:
+                log.line(f"note: {note}")
+            table = embedded_split(job, split, log)
         temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
         with writing(temporary):
             save_table(table, temporary)

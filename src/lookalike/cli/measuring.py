@@ -175,6 +175,10 @@ def embed(
     config: ConfigFile,
     out: Annotated[str, typer.Option("--out", help="The table: .npz or .safetensors.")],
     split: Annotated[str, typer.Option("--split", help="Query, Gallery, Eval or Train.")] = "Query",
+    exported: Annotated[
+        str | None,
+        typer.Option("--exported", help="Compute with the files of this folder, on the CPU."),
+    ] = None,
     override: Overrides = None,
     allow_import: AllowImport = None,
     allow_missing: AllowMissing = None,
@@ -190,6 +194,7 @@ def embed(
             split,
             out,
             override or [],
+            exported=exported,
             allow_import=allow_import or [],
             allow_missing=allow_missing or [],
             strict_device=strict_device,

@@ -64,6 +64,8 @@ class GlobalSection(Frame):
     train_mode: Literal["metabin"] | None = None
     warmup_iter: NonNegativeInt = 0
     update_freq: PositiveInt = 1
+    # what a frozen backbone returns is computed once: True keeps it in the run folder
+    feature_cache: str | bool = False
     # evaluation
     eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"
     eval_during_train: bool = True

@@ -24,6 +24,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
+from lookalike.data.jpeg_header import read_jpeg_header
 from lookalike.errors import DataError
 
 RGBImage = NDArray[np.uint8]
@@ -33,6 +34,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "AVIF", "TIFF")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256_000_000
 
+_PIECE = 1 << 24
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _EXIF_ORIENTATION = 0x0112
 _STRIP_PIXELS = 4_000_000
 
@@ -45,11 +48,20 @@ def read_image_bytes(path: str | Path) -> bytes:
     """
     try:
         # a pipe that nobody writes to would be waited for without end
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        descriptor = os.open(path, _FLAGS)
+        try:
+            facts = os.fstat(descriptor)
+            # reading a folder fails by itself
+            if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
                 raise DataError(f"{path}: not a regular file.")
-            data = file.read(MAX_BYTES + 1)
+            data = os.read(descriptor, min(facts.st_size, MAX_BYTES) + 1)
+            while len(data) != facts.st_size and len(data) <= MAX_BYTES:
+                more = os.read(descriptor, _PIECE)
+                if not more:
+                    break
+                data += more
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValueError as error:
@@ -62,7 +74,12 @@ def read_image_bytes(path: str | Path) -> bytes:
 
 
 def decode_image(
-    data: bytes, *, alpha: Alpha = "drop", max_pixels: int = MAX_PIXELS, name: str = "image"
+    data: bytes,
+    *,
+    alpha: Alpha = "drop",
+    max_pixels: int = MAX_PIXELS,
+    name: str = "image",
+    scale_to: tuple[int, int] | None = None,
 ) -> RGBImage:
     """Decode an image file to ``[H, W, 3]`` uint8 RGB.
 
@@ -74,6 +91,9 @@ def decode_image(
             over white.
         max_pixels: Larger images are refused before they are decoded.
         name: What messages call the image.
+        scale_to: ``(width, height)`` to which a JPEG may be shrunk while it is decoded: by the
+            smallest of libjpeg's factors that leaves both sides as long. Other pixels than those
+            of the whole image, resized.
 
     Raises:
         DataError: If the data is no image, is damaged or is too large.
@@ -85,13 +105,18 @@ def decode_image(
         (2, 4, 3)
     """
     try:
+        header = read_jpeg_header(data)
+        # Pillow words the refusal
+        if header is not None and header.width * header.height <= min(max_pixels, MAX_PIXELS):
+            return _decode_jpeg(data, header.orientation, scale_to)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _silence_decoders()
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, max_pixels, name)
                 if image.format == "JPEG" and image.mode in ("RGB", "L"):
-                    return _decode_jpeg(data, image)
+                    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+                    return _decode_jpeg(data, orientation, scale_to)
                 return _decode_other(image, alpha)
     except DataError:
         raise
@@ -126,11 +151,18 @@ def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
         )
 
 
-def _decode_jpeg(data: bytes, image: Image.Image) -> RGBImage:
+def _decode_jpeg(data: bytes, orientation: int, scale_to: tuple[int, int] | None) -> RGBImage:
+    width, height = scale_to or (0, 0)
+    if orientation in (5, 6, 7, 8):
+        width, height = height, width
     pixels: RGBImage = simplejpeg.decode_jpeg(
-        data, colorspace="RGB", fastdct=False, fastupsample=False
+        data,
+        colorspace="RGB",
+        fastdct=False,
+        fastupsample=False,
+        min_width=width,
+        min_height=height,
     )
-    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     return pixels if orientation == 1 else _turn(pixels, orientation)
 
 

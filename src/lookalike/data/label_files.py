@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+import numpy as np
+
+from lookalike.data.columns import GrowingTexts, Integers, Texts
 from lookalike.errors import DataError
 
 MAX_SHOWN = 20
+_CHUNK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
+# what every path has that leaves its root; the rest is spared the closer look, ten times the cost
+_SUSPECT = re.compile(r"^[/\\]|\.\.|:")
 
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images of a data set in the order of its list.
+    """Images of a data set in the order of its list, in columns that processes share.
 
     Attributes:
         paths: Relative to the image root.
@@ -25,20 +33,50 @@ class ImageList:
         lines: Line of each image in the list file, from 1, for messages.
     """
 
-    paths: list[str]
-    labels: list[int]
-    cameras: list[int] | None
-    lines: list[int]
+    paths: Sequence[str]
+    labels: Sequence[int]
+    cameras: Sequence[int] | None
+    lines: Sequence[int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", Texts(self.paths))
+        for name in ("labels", "cameras", "lines"):
+            values = getattr(self, name)
+            object.__setattr__(self, name, None if values is None else Integers(values))
 
     def relabelled(self) -> ImageList:
         """Number the labels 0 to C - 1 in their sorted order.
 
         Example:
             >>> ImageList(["a", "b", "c"], [7, 3, 7], None, [1, 2, 3]).relabelled().labels
-            [1, 0, 1]
+            Integers([1, 0, 1])
         """
-        order = {label: new for new, label in enumerate(sorted(set(self.labels)))}
-        return replace(self, labels=[order[label] for label in self.labels])
+        _, numbers = np.unique(np.asarray(self.labels), return_inverse=True)
+        return replace(self, labels=Integers(numbers))
+
+
+class ImageRows:
+    """Images noted one after the other while a list is read."""
+
+    def __init__(self) -> None:
+        self.paths = GrowingTexts()
+        self.labels, self.cameras, self.lines = array("q"), array("q"), array("q")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def add(self, path: str, label: int, line: int, camera: int | None = None) -> None:
+        """Note an image; all have a camera or none."""
+        self.paths.append(path)
+        self.labels.append(label)
+        self.lines.append(line)
+        if camera is not None:
+            self.cameras.append(camera)
+
+    def listed(self, *, cameras: bool = True) -> ImageList:
+        """Return the list; ``cameras: False`` leaves them out."""
+        kept = self.cameras if cameras and len(self.cameras) == len(self.labels) else None
+        return ImageList(Texts(self.paths), self.labels, kept, self.lines)
 
 
 class ListProblems:
@@ -63,22 +101,42 @@ class ListProblems:
             raise DataError("\n".join([*self.found, *tail]))
 
 
-def read_lines(path: str | Path) -> list[tuple[int, str]]:
-    """Return the numbered lines of a list that hold something.
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines of a list that hold something, without keeping them.
 
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or has no line.
     """
+    number, empty = 0, True
+    for text in _pieces(path):
+        for line in text.splitlines():
+            number += 1
+            if line and not line.isspace():
+                empty = False
+                yield number, line
+    if empty:
+        raise DataError(f"{path}: the list is empty.")
+
+
+def _pieces(path: str | Path) -> Iterator[str]:
+    """Yield the text of a file in pieces that end with a line."""
+    start, rest = 0, b""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        with open(path, "rb") as file:
+            rest = file.read(len(_BOM)).removeprefix(_BOM)
+            while data := file.read(_CHUNK):
+                whole, newline, tail = data.rpartition(b"\n")
+                if newline:
+                    whole, rest = rest + whole + newline, tail
+                    yield whole.decode("utf-8")
+                    start += len(whole)
+                else:
+                    rest += tail
+        yield rest.decode("utf-8")
     except OSError as error:
         raise DataError(f"{path}: the list cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}).") from error
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not lines:
-        raise DataError(f"{path}: the list is empty.")
-    return lines
+        raise DataError(f"{path}: not UTF-8 text (byte {start + error.start}).") from error
 
 
 def read_image_list(
@@ -94,7 +152,7 @@ def read_image_list(
     Raises:
         DataError: Every malformed line (up to twenty), each with file and line number.
     """
-    images = ImageList([], [], [], [])
+    images = ImageRows()
     problems = ListProblems(path)
     num_columns: dict[int, int] = {}
     for number, line in read_lines(path):
@@ -108,7 +166,7 @@ def read_image_list(
         if label is None or camera is None or not inside_root(columns[0], number, problems):
             continue
         num_columns.setdefault(3 if third else 2, number)
-        _append(images, columns[0], label, camera, number)
+        images.add(columns[0], label, number, camera)
     if len(num_columns) == 2:
         problems.add(
             max(num_columns.values()),
@@ -116,17 +174,7 @@ def read_image_list(
             f"{min(num_columns.values())}; give every line a camera or none.",
         )
     problems.raise_if_any()
-    if 3 not in num_columns:
-        return ImageList(images.paths, images.labels, None, images.lines)
-    return images
-
-
-def _append(images: ImageList, path: str, label: int, camera: int, line: int) -> None:
-    images.paths.append(path)
-    images.labels.append(label)
-    images.lines.append(line)
-    if images.cameras is not None:
-        images.cameras.append(camera)
+    return images.listed(cameras=3 in num_columns)
 
 
 def _integer(text: str, what: str, line: int, problems: ListProblems) -> int | None:
@@ -152,6 +200,8 @@ def is_whole(text: str) -> bool:
 
 def inside_root(path: str, line: int, problems: ListProblems) -> bool:
     """Refuse a path that leaves the image root; a list from a stranger must not read any file."""
+    if not _SUSPECT.search(path):
+        return True
     if os.path.isabs(path) or PureWindowsPath(path).is_absolute():
         problems.add(line, f"absolute paths are refused, got {path!r}.")
         return False

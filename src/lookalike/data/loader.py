@@ -6,21 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lookalike.data.randomness import mix, seeded
+from lookalike.data.draws import Draw, Draws, Plan
+from lookalike.data.randomness import mix, reseed, seeded, streams_kept
 from lookalike.errors import DataError, LookalikeError
 from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
-
-Draw = tuple[int, int]
-"""An image's index and the seed of its augmentation."""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """What went wrong with an image, on its way from a worker.
+    """What went wrong with a batch, on its way from a worker.
 
     An exception raised inside a worker would arrive wrapped in its traceback, after a wait of
     five seconds for each worker.
@@ -29,36 +28,48 @@ class _Failure:
     message: str
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples into a batch.
+def collate(samples: Iterable[Sample], number: int) -> Batch:
+    """Put samples into a batch, each as soon as it is made: its memory is then used again.
+
+    Args:
+        samples: As many as ``number``.
+        number: Images of the batch, B.
 
     Raises:
         DataError: If the images differ in size, naming both sizes.
     """
-    shapes = {tuple(sample.image.shape) for sample in samples}
-    if len(shapes) > 1:
-        raise DataError(
-            f"the images of a batch differ in size: {sorted(shapes)}; end the transforms with a "
-            "resize or crop to a fixed size."
-        )
-    return Batch(
-        images=torch.stack([sample.image for sample in samples]),
-        labels=torch.tensor([sample.label for sample in samples]),
-        cameras=torch.tensor([sample.camera for sample in samples]),
-        indices=torch.tensor([sample.index for sample in samples]),
-    )
+    images: Tensor | None = None
+    facts: list[tuple[int, int, int]] = []
+    for row, sample in enumerate(samples):
+        image = sample.image
+        if images is None:
+            images = _room(number, image)
+        elif image.shape != images.shape[1:]:
+            sizes = sorted({tuple(images.shape[1:]), tuple(image.shape)})
+            raise DataError(
+                f"the images of a batch differ in size: {sizes}; end the transforms with a "
+                "resize or crop to a fixed size."
+            )
+        images[row] = image
+        facts.append((sample.label, sample.camera, sample.index))
+    assert images is not None
+    labels, cameras, indices = (torch.tensor(column) for column in zip(*facts, strict=True))
+    return Batch(images, labels, cameras, indices)
 
 
-def _collate_or_fail(samples: Sequence[Sample | _Failure]) -> Batch | _Failure:
-    good: list[Sample] = []
-    for sample in samples:
-        if isinstance(sample, _Failure):
-            return sample
-        good.append(sample)
-    try:
-        return collate(good)
-    except DataError as error:
-        return _Failure(str(error))
+def _room(number: int, image: Tensor) -> Tensor:
+    """Return memory for so many images; in a worker such as the other process can read."""
+    shape = (number, *image.shape)
+    if get_worker_info() is None and image.dtype == torch.float32:
+        # numpy asks for large pages: three times faster to fill for the first time
+        return torch.from_numpy(np.empty(shape, dtype=np.float32))
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=image.dtype)
+    # what a worker sends is copied to shared memory unless it is there
+    storage: Any = torch.UntypedStorage
+    shared: Any = torch.empty(0, dtype=image.dtype)
+    room: Tensor = shared.set_(storage._new_shared(number * image.nbytes), 0, shape)
+    return room
 
 
 def _raise_failures(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
@@ -73,10 +84,11 @@ class Batches:
 
     Args:
         loader: Yields batches, or failures.
+        plan: The indices of each.
     """
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
+    def __init__(self, loader: Any, plan: Sequence[Sequence[int]]) -> None:
+        self.loader, self.plan = loader, plan
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -116,22 +128,33 @@ class EndlessBatches:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.pin_memory, self.mixture = pin_memory, mixture
+        self.draws = Draws(sampler, seed)
 
     def __len__(self) -> int:
         return len(self.sampler)
 
-    def start(self, batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches from the given place of the stream on."""
+    def start(self, batch: int = 0, plan: Plan | None = None) -> Iterator[Batch]:
+        """Yield the batches from the given place of the stream on.
+
+        Args:
+            batch: Number of the first one.
+            plan: What :meth:`plan_of` said of it; saves planning all the epochs before.
+        """
+        self.draws = Draws(self.sampler, self.seed, batch, plan)
         loaded = _raise_failures(
             _torch_loader(
                 self.dataset,
-                _Draws(self.sampler, self.seed, batch),
+                self.draws,
                 self.num_workers,
                 self.prefetch_factor,
                 self.pin_memory,
             )
         )
         return loaded if self.mixture is None else self._mixed(loaded, batch)
+
+    def plan_of(self, batch: int) -> Plan:
+        """Return the plan that a batch of the stream is in, or one before; for :meth:`start`."""
+        return self.draws.plan_of(batch)
 
     def _mixed(self, batches: Iterator[Batch], first: int) -> Iterator[Batch]:
         assert self.mixture is not None
@@ -151,9 +174,15 @@ class PairedBatches:
     def __len__(self) -> int:
         return len(self.first)
 
-    def start(self, batch: int = 0) -> Iterator[PairedBatch]:
+    def plan_of(self, batch: int) -> tuple[Plan, Plan]:
+        """Return the plans that a pair of batches is in."""
+        return self.first.plan_of(batch), self.second.plan_of(batch)
+
+    def start(self, batch: int = 0, plan: tuple[Plan, Plan] | None = None) -> Iterator[PairedBatch]:
         """Yield the pairs of batches from the given place of the streams on."""
-        for one, other in zip(self.first.start(batch), self.second.start(batch), strict=False):
+        plans = plan or (None, None)
+        streams = self.first.start(batch, plans[0]), self.second.start(batch, plans[1])
+        for one, other in zip(*streams, strict=False):
             yield PairedBatch(one.images, one.labels, one.cameras, one.indices, other)
 
 
@@ -177,8 +206,20 @@ def make_loader(
             f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
             "must be read once: set drop_last: False and use a sampler without identities."
         )
+    return read_batches(dataset, plan, num_workers, prefetch_factor, pin_memory)
+
+
+def read_batches(
+    dataset: ImageSource,
+    plan: Sequence[Sequence[int]],
+    num_workers: int = 0,
+    prefetch_factor: int | None = None,
+    pin_memory: bool = False,
+) -> Batches:
+    """Return the batches of a plan: lists of indices, of any of the images."""
     draws = [[(i, mix(i)) for i in batch] for batch in plan]
-    return Batches(_torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory))
+    loader = _torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory)
+    return Batches(loader, plan)
 
 
 def _torch_loader(
@@ -195,14 +236,14 @@ def _torch_loader(
         batch_sampler=batches,
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,
-        collate_fn=_collate_or_fail,
+        collate_fn=_as_it_is,
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
 
 
-class _Seeded(Dataset[Sample | _Failure]):
-    """Reads an image under the seed that its draw carries."""
+class _Seeded(Dataset[Batch | _Failure]):
+    """Reads the images of a batch, each under the seed that its draw carries."""
 
     def __init__(self, dataset: ImageSource) -> None:
         self.dataset = dataset
@@ -210,33 +251,18 @@ class _Seeded(Dataset[Sample | _Failure]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, draw: Any) -> Sample | _Failure:
-        index, seed = draw
+    def __getitems__(self, draws: Sequence[Draw]) -> Batch | _Failure:
         try:
-            with seeded(seed):
-                return self.dataset[index]
+            with streams_kept():
+                return collate(map(self._read, draws), len(draws))
         except LookalikeError as error:
             return _Failure(str(error))
 
+    def _read(self, draw: Draw) -> Sample:
+        index, seed = draw
+        reseed(seed)
+        return self.dataset[index]
 
-class _Draws:
-    """The sampler's plans one after the other, each index with the seed of its augmentation."""
 
-    def __init__(self, sampler: BatchSampler, seed: int, start: int) -> None:
-        self.sampler, self.seed, self.start = sampler, seed, start
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        number, epoch = 0, 0
-        while True:
-            empty = True
-            for batch in self.sampler.plan(epoch):
-                empty = False
-                if number >= self.start:
-                    yield [(i, mix(self.seed, number, place)) for place, i in enumerate(batch)]
-                number += 1
-            if empty:
-                raise DataError(
-                    "the sampler yields no batch: the data has fewer images (or labels) than a "
-                    "batch needs; lower the batch size or set drop_last: False."
-                )
-            epoch += 1
+def _as_it_is(batch: Any) -> Any:
+    return batch

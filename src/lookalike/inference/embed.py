@@ -48,7 +48,7 @@ def embed(
     with evaluating(model):
         for batch in batches:
             images = batch.images.to(device, non_blocking=True)
-            if channels_last:
+            if channels_last and images.ndim == 4:
                 images = images.contiguous(memory_format=torch.channels_last)
             found = model(images)[feature_from].flatten(1).float()
             if mirrored:

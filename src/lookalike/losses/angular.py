@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.losses.cross_batch_memory import CrossBatchMemory
-from lookalike.losses.pairs import mean_where, products, same_label
+from lookalike.losses.hardest import hardest_similarities
+from lookalike.losses.pairs import mean_where
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -70,19 +72,22 @@ class TripletAngularMarginLoss(nn.Module):
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
-        return self.against(features, labels, features, labels)
+        return self.against(features, labels)
 
     def _features(self, output: ModelOutput | Tensor) -> Tensor:
         return read(output, self.feature_from, type(self).__name__, normalize=self.normalize)
 
     def against(
-        self, features: Tensor, labels: Tensor, others: Tensor, other_labels: Tensor
+        self,
+        features: Tensor,
+        labels: Tensor,
+        others: Tensor | None = None,
+        other_labels: Tensor | None = None,
     ) -> Tensor:
         """Return the loss of anchors ``[B, D]`` with positives and negatives from ``[N, D]``."""
-        similarity, same = products(features, others), same_label(labels, other_labels)
-        positive = similarity.masked_fill(~same, torch.inf).amin(dim=1)
-        negative = similarity.masked_fill(same, -torch.inf).amax(dim=1)
-        counts = same.any(dim=1) & ~same.all(dim=1)
+        partners = Partners(labels, other_labels)
+        positive, negative = hardest_similarities(features, others, partners)
+        counts = (partners.num_same > 0) & (partners.num_negatives > 0)
         loss = self._reduced((negative - positive + self.margin).relu(), counts)
         if not self.add_absolute:
             return loss
@@ -151,7 +156,7 @@ class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
-        loss = self.against(features, labels, features, labels)
+        loss = self.against(features, labels)
         if self.training:
             self.memory.push(features.detach(), labels)
         if self.memory.filled == 0:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812
+import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
-from lookalike.losses.pairs import itself, masked_logsumexp, mean_where, products, same_label
+from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_, softplus
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -32,7 +32,6 @@ class CircleLoss(nn.Module):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
-        >>> import torch
         >>> loss = CircleLoss(margin=0.25, gamma=80)
         >>> loss(torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1])) < 0.1
         tensor(True)
@@ -48,13 +47,21 @@ class CircleLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, self.feature_from, "CircleLoss"))
-        similarity, same = products(features, features), same_label(labels)
-        positive, negative = same & ~itself(features), ~same
-        known = similarity.detach()
-        pace_negative = (known + self.margin).relu()
-        pace_positive = (1.0 + self.margin - known).relu()
-        push = self.gamma * pace_negative * (similarity - self.margin)
-        pull = -self.gamma * pace_positive * (similarity - 1.0 + self.margin)
-        total = masked_logsumexp(push, negative) + masked_logsumexp(pull, positive)
-        return mean_where(F.softplus(total), positive.any(dim=1) & negative.any(dim=1))
+        features = read(output, self.feature_from, "CircleLoss")
+        partners, gamma = Partners(labels), self.gamma
+        shares = mean_shares(partners.has_both, features)
+
+        def block_loss(block: Tensor, part: slice) -> Tensor:
+            near, share = partners.of(part), shares[part]
+            similar = near.read(block)
+            pace_negative = (block + self.margin).relu_().mul_(gamma)
+            pace_positive = (1.0 + self.margin - similar).relu_().mul_(-gamma)
+            push = near.fill_(block.sub_(self.margin).mul_(pace_negative), -torch.inf)
+            pull = (similar - 1.0 + self.margin).mul_(pace_positive)
+            pull.masked_fill_(~near.positive, -torch.inf)
+            total = softmax_(push) + softmax_(pull)
+            slope = share * total.sigmoid()
+            near.add_(push.mul_(pace_negative).mul_(slope), pull.mul_(pace_positive).mul_(slope))
+            return (share * softplus(total)).sum()
+
+        return loss_of_pairs(features, None, block_loss, normalize=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.losses.cross_batch_memory import CrossBatchMemory
-from lookalike.losses.pairs import itself, products, same_label
+from lookalike.losses.pair_gradient import loss_of_pairs
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -31,7 +34,6 @@ class ContrastiveLoss(nn.Module):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
-        >>> import torch
         >>> loss = ContrastiveLoss(margin=0.5)
         >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
         tensor(1.)
@@ -52,20 +54,26 @@ class ContrastiveLoss(nn.Module):
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
-        similarity = products(features, features)
-        return self._sum(similarity, same_label(labels), ~itself(features))
+        return self._sum(features, None, Partners(labels))
 
     def _features(self, output: ModelOutput | Tensor) -> Tensor:
         return read(output, self.feature_from, type(self).__name__, normalize=self.normalize)
 
-    def _sum(self, similarity: Tensor, same: Tensor, allowed: Tensor | None = None) -> Tensor:
-        positive = same & (similarity < 1.0 - self.epsilon)
-        negative = ~same & (similarity > self.margin)
-        if allowed is not None:
-            positive = positive & allowed
-        pull = (1.0 - similarity).masked_fill(~positive, 0.0).sum()
-        push = similarity.masked_fill(~negative, 0.0).sum()
-        return (pull + push) / len(similarity)
+    def _sum(self, features: Tensor, others: Tensor | None, partners: Partners) -> Tensor:
+        share = 1.0 / max(len(features), 1)
+
+        def block_loss(block: Tensor, part: slice) -> Tensor:
+            near = partners.of(part)
+            similar = near.read(block)
+            positive = near.positive & (similar < 1.0 - self.epsilon)
+            pull = (1.0 - similar).masked_fill_(~positive, 0.0).sum()
+            near.fill_(block, -torch.inf)
+            push = F.threshold(block, self.margin, 0.0).sum()
+            near.add_(block.gt_(self.margin), -positive.to(block.dtype))
+            block.mul_(share)
+            return share * (pull + push)
+
+        return loss_of_pairs(features, others, block_loss)
 
 
 class ContrastiveLossXBM(ContrastiveLoss):
@@ -89,7 +97,6 @@ class ContrastiveLossXBM(ContrastiveLoss):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
-        >>> import torch
         >>> loss = ContrastiveLossXBM(8, 1.0, start_iter=0, margin=0.5, embedding_size=2)
         >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
         tensor(2.)
@@ -112,12 +119,11 @@ class ContrastiveLossXBM(ContrastiveLoss):
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
-        same = same_label(labels)
-        loss = self._sum(products(features, features), same, ~itself(features))
+        loss = self._sum(features, None, Partners(labels))
         if self.training:
             self.memory.push(features.detach(), labels)
         if self.memory.filled == 0:
             return loss
         kept, kept_labels = self.memory.contents()
-        earlier = self._sum(products(features, kept), same_label(labels, kept_labels))
+        earlier = self._sum(features, kept, Partners(labels, kept_labels))
         return loss + self.xbm_weight * earlier

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.losses.read import read
-from lookalike.types import ModelOutput
+from lookalike.types import ModelOutput, PartialLogits
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -28,7 +28,8 @@ class CrossEntropy(nn.Module):
     Shape:
         - logits: ``[B, C]``.
         - labels: ``[B]`` or ``[B, 1]`` int64; or ``[B, C]`` float: the softmax of this is the
-          target, or, with label smoothing, this itself.
+          target, or, with label smoothing, this itself. Only the first where the head keeps its
+          logits in parts.
 
     Example:
         >>> import torch
@@ -37,6 +38,7 @@ class CrossEntropy(nn.Module):
     """
 
     reads = ("logits",)
+    reads_partial_logits = True
 
     def __init__(
         self,
@@ -49,12 +51,25 @@ class CrossEntropy(nn.Module):
         self.reduction = reduction
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
+        if isinstance(output, dict) and isinstance(output.get("logits"), PartialLogits):
+            return self._in_parts(output["logits"], labels)
         logits = read(output, "logits", "CELoss")
         soft = labels.ndim == 2 and labels.shape[1] == logits.shape[1] > 1
         target = labels.reshape(-1)
         if soft:
             target = labels.float() if self.label_smoothing else F.softmax(labels.float(), dim=1)
         return cross_entropy(logits, target, self.label_smoothing, self.reduction)
+
+    def _in_parts(self, logits: PartialLogits, labels: Tensor) -> Tensor:
+        if labels.is_floating_point():
+            raise ValueError(
+                "CELoss got a share of the target for each class, and the head keeps its logits in "
+                "parts; take chunk_size and sample_rate from the head."
+            )
+        loss = logits.cross_entropy(self.label_smoothing)
+        if self.reduction == "none":
+            return loss if self.label_smoothing else loss[:, None]
+        return loss.mean() if self.reduction == "mean" else loss.sum()
 
 
 def cross_entropy(logits: Tensor, target: Tensor, smoothing: float, reduction: Reduction) -> Tensor:

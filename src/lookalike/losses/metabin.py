@@ -99,8 +99,8 @@ class TripletLossForMetaBIN(nn.Module):
 
     def forward(self, output: ModelOutput | Tensor, labels: Labels) -> Tensor:
         loss = "TripletLossForMetaBIN"
-        features = read(output, self.feature_from, loss, normalize=self.normalize)
-        return batch_hard(features, _field(labels, "label", loss), self.margin)
+        features, labels = read(output, self.feature_from, loss), _field(labels, "label", loss)
+        return batch_hard(features, labels, self.margin, normalize=self.normalize)
 
 
 class IntraDomainScatterLoss(nn.Module):

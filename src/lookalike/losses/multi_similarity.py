@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
-from lookalike.losses.pairs import itself, masked_logsumexp, mean_where, products, same_label
+from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_, softplus
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -61,17 +60,24 @@ class MultiSimilarityLoss(nn.Module):
         self.feature_from, self.reads = feature_from, (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, self.feature_from, "MultiSimilarityLoss"))
-        similarity, same = products(features, features), same_label(labels)
-        positive, negative = same & ~itself(features), ~same
-        counts = positive.any(dim=1) & negative.any(dim=1)
-        if self.epsilon is not None:
-            known = similarity.detach()
-            hardest_negative = known.masked_fill(~negative, -torch.inf).amax(dim=1, keepdim=True)
-            hardest_positive = known.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
-            positive = positive & (known < hardest_negative + self.epsilon)
-            negative = negative & (known > hardest_positive - self.epsilon)
-        above = similarity - self.base
-        pull = F.softplus(masked_logsumexp(-self.alpha * above, positive)) / self.alpha
-        push = F.softplus(masked_logsumexp(self.beta * above, negative)) / self.beta
-        return mean_where(pull + push, counts)
+        features = read(output, self.feature_from, "MultiSimilarityLoss")
+        partners = Partners(labels)
+        shares = mean_shares(partners.has_both, features)
+
+        def block_loss(block: Tensor, part: slice) -> Tensor:
+            near, share = partners.of(part), shares[part]
+            similar, positive, kept = near.read(block), near.positive, None
+            near.fill_(block, -torch.inf)
+            if self.epsilon is not None:
+                least = similar.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
+                positive = positive & (similar < block.amax(dim=1, keepdim=True) + self.epsilon)
+                kept = torch.gt(block, least - self.epsilon, out=torch.empty_like(block))
+            pull = similar.sub_(self.base).mul_(-self.alpha).masked_fill_(~positive, -torch.inf)
+            push = block.sub_(self.base).mul_(self.beta)
+            total_pull, total_push = softmax_(pull), softmax_(push, kept)
+            pull.mul_(-share * total_pull.sigmoid())
+            near.add_(push.mul_(share * total_push.sigmoid()), pull)
+            values = softplus(total_pull) / self.alpha + softplus(total_push) / self.beta
+            return (share * values).sum()
+
+        return loss_of_pairs(features, None, block_loss, normalize=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_NOTHING = -1e9  # exp of it is 0; unlike -inf it has a gradient where a whole row is masked
+NOTHING = -1e9  # log(0): exp of it is 0, and unlike -inf it can be added to and has a gradient
 
 
 def same_label(labels: Tensor, others: Tensor | None = None) -> Tensor:
@@ -64,7 +64,7 @@ def distances(features: Tensor) -> Tensor:
 
 def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
     """Return log(sum(exp)) of each row over the places of a mask; about -1e9 where it is empty."""
-    return values.masked_fill(~mask, _NOTHING).logsumexp(dim=1)
+    return values.masked_fill(~mask, NOTHING).logsumexp(dim=1)
 
 
 def mean_where(values: Tensor, counts: Tensor) -> Tensor:

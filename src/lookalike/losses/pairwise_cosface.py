@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812
+import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
-from lookalike.losses.pairs import itself, masked_logsumexp, products, same_label
+from lookalike.losses.pair_gradient import loss_of_pairs, softmax_, softplus
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -30,7 +30,6 @@ class PairwiseCosface(nn.Module):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
-        >>> import torch
         >>> features = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
         >>> PairwiseCosface(margin=0.25, gamma=16)(features, torch.tensor([0, 0, 1])) < 1e-6
         tensor(True)
@@ -43,9 +42,16 @@ class PairwiseCosface(nn.Module):
         self.margin, self.gamma = margin, gamma
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, "features", "PairwiseCosface"))
-        similarity, same = products(features, features), same_label(labels)
-        positive, negative = same & ~itself(features), ~same
-        pull = masked_logsumexp(-self.gamma * similarity, positive)
-        push = masked_logsumexp(self.gamma * (similarity + self.margin), negative)
-        return F.softplus(pull + push).mean()
+        features = read(output, "features", "PairwiseCosface")
+        partners, share = Partners(labels), 1.0 / max(len(features), 1)
+
+        def block_loss(block: Tensor, part: slice) -> Tensor:
+            near = partners.of(part)
+            pull = near.read(block).mul_(-self.gamma).masked_fill_(~near.positive, -torch.inf)
+            push = near.fill_(block.add_(self.margin).mul_(self.gamma), -torch.inf)
+            total = softmax_(push) + softmax_(pull)
+            slope = share * self.gamma * total.sigmoid()
+            near.add_(push.mul_(slope), pull.mul_(-slope))
+            return share * softplus(total).sum()
+
+        return loss_of_pairs(features, None, block_loss, normalize=True)

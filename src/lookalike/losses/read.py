@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from lookalike.geometry import at_least_float32, unit
-from lookalike.types import ModelOutput
+from lookalike.geometry import at_least_float32
+from lookalike.losses.directions import directions
+from lookalike.types import ModelOutput, PartialLogits
 
 
 def read(output: ModelOutput | Tensor, key: str, loss: str, *, normalize: bool = False) -> Tensor:
@@ -21,7 +22,7 @@ def read(output: ModelOutput | Tensor, key: str, loss: str, *, normalize: bool =
         ValueError: If the model does not produce it; tells what it does produce.
     """
     values = at_least_float32(_find(output, key, loss))
-    return unit(values) if normalize else values
+    return directions(values) if normalize else values
 
 
 def _find(output: ModelOutput | Tensor, key: str, loss: str) -> Tensor:
@@ -32,5 +33,10 @@ def _find(output: ModelOutput | Tensor, key: str, loss: str) -> Tensor:
         hint = " Add an Arch.Head." if key == "logits" else ""
         raise ValueError(f"{loss} reads '{key}', the model's output has {known}.{hint}")
     value = output[key]
+    if isinstance(value, PartialLogits):
+        raise ValueError(
+            f"{loss} reads all logits, which the head keeps in parts; take chunk_size and "
+            "sample_rate from the head."
+        )
     assert isinstance(value, Tensor)
     return value.flatten(1) if value.ndim > 2 else value

@@ -7,7 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lookalike.losses.pairs import products
+from lookalike.losses.directions import directions
+from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -57,20 +59,22 @@ class SupCon(nn.Module):
         self.temperature, self.base_temperature = temperature, base_temperature
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, "features", "SupConLoss", normalize=self.normalize)
-        labels = labels.reshape(-1)
-        anchors = torch.arange(len(features), device=features.device)
-        if self.contrast_mode == "one":
-            anchors = anchors[:: self.views]
-        logits = products(features[anchors], features) / self.temperature
-        itself = anchors[:, None] == torch.arange(len(features), device=features.device)
-        logits = logits.masked_fill(itself, float("-inf"))
-        log_probability = logits - logits.logsumexp(dim=1, keepdim=True)
-        positive = (labels[anchors, None] == labels) & ~itself
-        num_positives = positive.sum(dim=1)
-        total = log_probability.masked_fill(~positive, 0.0).sum(dim=1)
-        has_positive = num_positives > 0
-        if not has_positive.any():
-            return features.sum() * 0.0
-        mean = total[has_positive] / num_positives[has_positive]
-        return -(self.temperature / self.base_temperature) * mean.mean()
+        features, labels = read(output, "features", "SupConLoss"), labels.reshape(-1)
+        every = self.views if self.contrast_mode == "one" else 1
+        own = torch.arange(0, len(features), every, device=features.device)
+        partners = Partners(labels[::every], labels, own)
+        positives = partners.num_positives.to(features.dtype)[:, None]
+        shares = mean_shares(partners.num_positives > 0, features) / self.base_temperature
+
+        def block_loss(block: Tensor, part: slice) -> Tensor:
+            near, share, count = partners.of(part), shares[part], positives[part].clamp_min(1.0)
+            mean = near.read(block).masked_fill_(~near.positive, 0.0).sum(dim=1, keepdim=True)
+            block.scatter_(1, own[part, None], -torch.inf)
+            total = softmax_(block.div_(self.temperature)) * self.temperature
+            near.add_(block.mul_(share), -share / count * near.positive)
+            return (share * (total - mean / count)).sum()
+
+        if every == 1:
+            return loss_of_pairs(features, None, block_loss, normalize=self.normalize)
+        features = directions(features) if self.normalize else features
+        return loss_of_pairs(features[::every], features, block_loss)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lookalike.geometry import unit
-from lookalike.losses.pairs import itself, mean_where, same_label, squared_distances
+from lookalike.losses.hardest import hardest_squared
+from lookalike.losses.pairs import mean_where
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -41,13 +42,10 @@ class TriHardLoss(nn.Module):
         self.margin = margin
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, "features", "TriHardLoss"))
-        squared, same = squared_distances(features), same_label(labels)
-        positive = same & ~itself(features)
-        farthest = squared.masked_fill(~positive, -torch.inf).amax(dim=1)
-        nearest = squared.masked_fill(same, torch.inf).amin(dim=1)
-        counts = positive.any(dim=1) & ~same.all(dim=1)
-        return mean_where((farthest + self.margin - nearest).relu(), counts)
+        features = read(output, "features", "TriHardLoss")
+        partners = Partners(labels)
+        farthest, nearest = hardest_squared(features, partners, normalize=True)
+        return mean_where((farthest + self.margin - nearest).relu(), partners.has_both)
 
 
 class MSMLoss(nn.Module):
@@ -80,8 +78,9 @@ class MSMLoss(nn.Module):
         self.margin = margin
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = unit(read(output, "features", "MSMLoss"))
-        squared, same = squared_distances(features), same_label(labels)
-        farthest = squared.masked_fill(~same | itself(features), -torch.inf).amax()
-        nearest = squared.masked_fill(same, torch.inf).amin()
+        features = read(output, "features", "MSMLoss")
+        partners = Partners(labels)
+        farthest, nearest = hardest_squared(features, partners, normalize=True)
+        farthest = farthest.masked_fill(partners.num_positives == 0, -torch.inf).amax()
+        nearest = nearest.masked_fill(partners.num_negatives == 0, torch.inf).amin()
         return (farthest + self.margin - nearest).relu()

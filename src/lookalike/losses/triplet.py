@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from lookalike.losses.pairs import distances, mean_where, same_label
+from lookalike.losses.hardest import hardest_squared
+from lookalike.losses.pairs import mean_where
+from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-def batch_hard(features: Tensor, labels: Tensor, margin: float) -> Tensor:
+def batch_hard(
+    features: Tensor, labels: Tensor, margin: float, *, normalize: bool = False
+) -> Tensor:
     """Return the mean over anchors of ``max(0, hardest positive - hardest negative + margin)``.
 
     As in the reference an anchor is its own nearest positive: alone of its label it still counts
-    and pushes its negatives away. Only an anchor without a negative does not count.
+    and pushes its negatives away. Only an anchor without a negative does not count. Of equally hard
+    pairs one gets the whole gradient.
 
     Args:
         features: ``[B, D]``.
         labels: ``[B]`` or ``[B, 1]`` int64.
         margin: In units of the distance.
+        normalize: Take the features' directions.
     """
-    distance, same = distances(features), same_label(labels)
-    positive = distance.masked_fill(~same, -torch.inf).amax(dim=1)
-    negative = distance.masked_fill(same, torch.inf).amin(dim=1)
-    return mean_where((positive - negative + margin).relu(), ~same.all(dim=1))
+    partners = Partners(labels)
+    hardest = hardest_squared(features, partners, normalize=normalize)
+    far, near = (squared.clamp_min(1e-12).sqrt() for squared in hardest)
+    return mean_where((far - near + margin).relu(), partners.num_negatives > 0)
 
 
 class TripletLoss(nn.Module):
@@ -45,6 +50,7 @@ class TripletLoss(nn.Module):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
+        >>> import torch
         >>> loss = TripletLoss(margin=1.0)
         >>> loss(torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([0, 0, 1]))
         tensor(0.)
@@ -80,6 +86,7 @@ class TripletLossV2(nn.Module):
         - labels: ``[B]`` or ``[B, 1]`` int64.
 
     Example:
+        >>> import torch
         >>> loss = TripletLossV2(margin=0.5)
         >>> loss(torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0, 1]))
         tensor(0.)
@@ -95,5 +102,5 @@ class TripletLossV2(nn.Module):
         self.reads = (feature_from,)
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
-        features = read(output, self.feature_from, "TripletLossV2", normalize=self.normalize)
-        return batch_hard(features, labels, self.margin)
+        features = read(output, self.feature_from, "TripletLossV2")
+        return batch_hard(features, labels, self.margin, normalize=self.normalize)

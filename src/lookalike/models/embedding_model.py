@@ -20,6 +20,8 @@ class EmbeddingModel(nn.Module):
         head_feature_from: What the head reads: the ``neck`` or the ``backbone``.
 
     Attributes:
+        freeze_statistics: The backbone's batch norms do not move in training.
+        frozen: The backbone does not learn at all; see :meth:`freeze_backbone`.
         published: The configuration it was read with, if it was read from a folder.
 
     Shape:
@@ -45,8 +47,14 @@ class EmbeddingModel(nn.Module):
         super().__init__()
         self.backbone, self.neck, self.head = backbone, neck, head
         self.head_feature_from = head_feature_from
-        self.freeze_statistics = False
+        self.freeze_statistics = self.frozen = False
         self.published: Mapping[str, Any] = {}
+
+    def freeze_backbone(self) -> None:
+        """Let neck and head learn alone: the backbone computes what it would in an evaluation."""
+        self.frozen = True
+        self.backbone.requires_grad_(False)
+        self.backbone.eval()
 
     def train(self, mode: bool = True) -> EmbeddingModel:
         """Switch to training; with ``freeze_statistics`` the backbone's batch norms stay behind.
@@ -55,6 +63,8 @@ class EmbeddingModel(nn.Module):
         small batches of few identities would spoil.
         """
         super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
         if self.freeze_statistics:
             for module in self.backbone.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -62,7 +72,10 @@ class EmbeddingModel(nn.Module):
         return self
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> ModelOutput:
-        features = self.backbone(images)
+        return self.from_features(self.backbone(images), labels)
+
+    def from_features(self, features: Tensor, labels: Tensor | None = None) -> ModelOutput:
+        """Compute the output from what the backbone has returned."""
         output: ModelOutput = {"backbone": features}
         embedding = features
         if self.neck is not None:

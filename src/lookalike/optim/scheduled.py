@@ -37,6 +37,12 @@ class ScheduledOptimizer:
         """Return the learning rate of a step, before the parameters' own multipliers."""
         return self.schedule(step)
 
+    def set_rate(self, step: int) -> None:
+        """Give the parameters the learning rate of a step, for steps within the backward pass."""
+        rate = self.schedule(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_multiplier", 1.0)
+
     def step(self, step: int, scaler: torch.amp.GradScaler | None = None) -> None:
         """Update the parameters from their gradients and clear the gradients.
 
@@ -54,9 +60,8 @@ class ScheduledOptimizer:
         if scaler is not None:
             scaler.unscale_(self.optimizer)
         self._clip()
-        rate = self.schedule(step)
+        self.set_rate(step)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("lr_multiplier", 1.0)
             _add_decay(group)
         if scaler is None:
             self.optimizer.step()

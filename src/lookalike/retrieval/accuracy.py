@@ -7,12 +7,15 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from lookalike.types import PartialLogits
+
 
 class TopKAccuracy:
     """Share of images whose class is among the k largest logits.
 
     With a margin head the training logits of the true class are lowered on purpose, so the
-    accuracy shown during training is pessimistic.
+    accuracy shown during training is pessimistic. With a head's ``sample_rate`` it is among the
+    classes that took part.
 
     Args:
         k: Cut-offs; a k above the number of classes counts every image.
@@ -30,10 +33,17 @@ class TopKAccuracy:
 
     def __call__(self, output: Mapping[str, Any] | Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = output if isinstance(output, Tensor) else output["logits"]
+        if isinstance(logits, PartialLogits):
+            return self._of_ranks(logits)
         labels = labels.reshape(-1, 1)
         deepest = min(max(self.ks), logits.shape[1])
         hits = logits.topk(deepest, dim=1).indices == labels
         return {f"top{k}": hits[:, : min(k, deepest)].any(dim=1).float().mean() for k in self.ks}
+
+    def _of_ranks(self, logits: PartialLogits) -> dict[str, Tensor]:
+        if logits.ranks is None:
+            raise ValueError("TopkAcc of logits in parts needs the loss CELoss computed before.")
+        return {f"top{k}": (logits.ranks < k).float().mean() for k in self.ks}
 
 
 class DistillationTopKAccuracy(TopKAccuracy):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike.data.feature_batches import FeatureBatches
 from lookalike.data.loader import EndlessBatches, PairedBatches
 from lookalike.errors import CheckpointError, DivergedError
 from lookalike.training.averages import Averages, Stopwatch, shown
@@ -60,7 +61,7 @@ class Trainer:
     """
 
     update: Update
-    batches: EndlessBatches | PairedBatches
+    batches: EndlessBatches | PairedBatches | FeatureBatches
     epochs: int
     iterations_per_epoch: int
     folder: Path
@@ -79,7 +80,7 @@ class Trainer:
     names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.iteration = 0
+        self.iteration, self.plan = 0, None  # type: int, Any
         self.best, self.best_averaged = Best(), Best()
         self.last_metrics: dict[str, float] = {}
         self.averages = Averages()
@@ -99,7 +100,7 @@ class Trainer:
             if self.iteration < total:
                 with self.log.bar("training", total) as bar:
                     bar.advance(self.iteration)
-                    stream = self.batches.start(self.iteration)
+                    stream = self.batches.start(self.iteration, self.plan)
                     for epoch in range(self.iteration // self.iterations_per_epoch, self.epochs):
                         self._epoch(epoch, stream, stop, bar.advance)
         return TrainingResult(self.last_metrics, self.best)
@@ -268,6 +269,7 @@ class Trainer:
             "averages": self.averages.state_dict(),
             "update": self.update.state_dict(),
             "random": random_state(),
+            "plan": self.batches.plan_of(self.iteration),
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -292,7 +294,7 @@ class Trainer:
                 f"{checkpoint.folder}: made for another model, loss or optimiser. "
                 f"{' '.join(str(error).split())[:300]}"
             ) from error
-        self.iteration = state["iteration"]
+        self.iteration, self.plan = state["iteration"], state.get("plan")
         self.best, self.best_averaged = Best(*state["best"]), Best(*state["best_averaged"])
         self.last_metrics = dict(state["last_metrics"])
         self.averages.load_state_dict(state["averages"])

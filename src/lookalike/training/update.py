@@ -70,6 +70,8 @@ class Update:
 
     def gradients(self, batch: Batch, iteration: int) -> tuple[Any, Terms]:
         """Add a batch's gradients; return the model's output and the terms of the loss."""
+        for optimizer in self.optimizers:
+            optimizer.set_rate(iteration // self.accumulate)
         output = self._output(batch, self.model)
         # losses compute in float32 whatever they are given
         terms: Terms = self.loss(output, batch.labels)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -86,15 +86,15 @@ class ImageDataset:
             self._check_files()
 
     @property
-    def labels(self) -> list[int]:
+    def labels(self) -> Sequence[int]:
         return self.images.labels
 
     @property
-    def cameras(self) -> list[int] | None:
+    def cameras(self) -> Sequence[int] | None:
         return self.images.cameras
 
     @property
-    def paths(self) -> list[str]:
+    def paths(self) -> Sequence[str]:
         return self.images.paths
 
     def __len__(self) -> int:
@@ -133,6 +133,21 @@ class ImageDataset:
             )
         return label
 
+    def content(self, index: int) -> bytes:
+        """Return a hash of all that makes the image of a sample: file, box, chain of transforms.
+
+        Raises:
+            DataError: If the chain has no description, or the file cannot be read.
+        """
+        description = getattr(self.transforms, "description", "")
+        if not description or self.label_key is not None:
+            what = "their labels come" if self.label_key else "they come, without a description,"
+            raise DataError(f"{self.source}: images have no content: {what} from transforms.")
+        box = None if self.boxes is None else self.boxes[index]
+        chain = f"{self.transforms.backend} {description} {box}\n"  # type: ignore[attr-defined]
+        data = read_image_bytes(self.image_root / self.images.paths[index])
+        return hashlib.sha256(chain.encode() + data).digest()
+
     def with_transforms(self, transforms: Callable[[Any], Any]) -> ImageDataset:
         """Return the same images under other transforms."""
         other = copy(self)
@@ -156,15 +171,16 @@ class ImageDataset:
             DataError: Names the first such line and both ways to mend it.
         """
         self.num_classes = num_classes
-        for index, label in enumerate(self.labels):
-            if label >= num_classes:
-                raise DataError(
-                    f"{self.where(index)}: label {label} is outside [0, {num_classes}): the head's "
-                    f"class_num is {num_classes}, the largest label is {max(self.labels)} and "
-                    f"there are {len(Counter(self.labels))} different ones. Set "
-                    f"Arch.Head.class_num to {max(self.labels) + 1} or more, or relabel: True in "
-                    "the data set."
-                )
+        labels = np.asarray(self.labels)
+        if labels.max(initial=-1) < num_classes:
+            return
+        first = int(np.argmax(labels >= num_classes))
+        raise DataError(
+            f"{self.where(first)}: label {labels[first]} is outside [0, {num_classes}): the head's "
+            f"class_num is {num_classes}, the largest label is {labels.max()} and there are "
+            f"{len(np.unique(labels))} different ones. Set Arch.Head.class_num to "
+            f"{labels.max() + 1} or more, or relabel: True in the data set."
+        )
 
     def _check_files(self) -> None:
         """Look every file up once, a folder at a time, which is far cheaper than a stat each."""

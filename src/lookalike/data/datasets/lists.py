@@ -8,7 +8,13 @@ from typing import Any
 
 from lookalike.data import label_files
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
-from lookalike.data.label_files import ImageList, ListProblems, read_image_list, read_lines
+from lookalike.data.label_files import (
+    ImageRows,
+    ListProblems,
+    is_whole,
+    read_image_list,
+    read_lines,
+)
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError
 
@@ -28,21 +34,19 @@ def logo(image_root: str, label_file: str, *, transforms: Transforms | None = No
     Raises:
         DataError: If the list is malformed or an image is missing.
     """
-    images = ImageList([], [], None, [])
+    images = ImageRows()
     problems = ListProblems(label_file)
     for number, line in read_lines(label_file):
         cells = line.rstrip("\n").split("\t")
         if cells[0] == "image_id":
             continue
-        if len(cells) < 4 or not cells[1].strip().isdecimal() or int(cells[1]) < 1:
+        if len(cells) < 4 or not is_whole(cells[1].strip()) or int(cells[1]) < 1:
             problems.add(number, f"expected image id, class from 1, ..., path; got {line[:80]!r}.")
             continue
         if label_files.inside_root(cells[3].strip(), number, problems):
-            images.paths.append(cells[3].strip())
-            images.labels.append(int(cells[1]) - 1)
-            images.lines.append(number)
+            images.add(cells[3].strip(), int(cells[1]) - 1, number)
     problems.raise_if_any()
-    return ImageDataset(image_root, images, transforms=transforms, source=label_file)
+    return ImageDataset(image_root, images.listed(), transforms=transforms, source=label_file)
 
 
 def label_from_transform(
@@ -70,17 +74,15 @@ def label_from_transform(
     Raises:
         DataError: If the list is malformed or an image is missing.
     """
-    images = ImageList([], [], None, [])
+    images = ImageRows()
     problems = ListProblems(list_file)
     for number, line in read_lines(list_file):
         path = line.strip() if delimiter is None else line.strip().split(delimiter)[0].strip()
         if label_files.inside_root(path, number, problems):
-            images.paths.append(path)
-            images.labels.append(0)
-            images.lines.append(number)
+            images.add(path, 0, number)
     problems.raise_if_any()
     return ImageDataset(
-        image_root, images, transforms=transforms, source=list_file, label_key=label_key
+        image_root, images.listed(), transforms=transforms, source=list_file, label_key=label_key
     )
 
 
@@ -135,7 +137,7 @@ def comp_cars(
 
 def _read_box(root: Path, path: str) -> tuple[int, int, int, int]:
     file = root / (path.split(".")[0] + ".txt")
-    _, last = read_lines(file)[-1]
+    *_, (_, last) = read_lines(file)
     try:
         x1, y1, x2, y2 = (int(text) for text in last.split())
     except ValueError as error:
@@ -181,16 +183,14 @@ def image_folder(
     if not root.is_dir():
         raise DataError(f"{root}: the image folder does not exist.")
     names = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
-    images = ImageList([], [], None, [])
+    images = ImageRows()
     for label, name in enumerate(names):
         for file in sorted((root / name).rglob("*")):
             if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file():
-                images.paths.append(str(file.relative_to(root)))
-                images.labels.append(label)
-                images.lines.append(len(images.lines) + 1)
-    if not images.paths:
+                images.add(str(file.relative_to(root)), label, len(images) + 1)
+    if not images:
         raise DataError(f"{root}: no image in any of its {len(names)} sub-folders.")
-    return ImageDataset(root, images, transforms=with_backend(transforms, backend))
+    return ImageDataset(root, images.listed(), transforms=with_backend(transforms, backend))
 
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff"}

@@ -6,10 +6,11 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import accumulate, chain
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from lookalike.data.columns import Integers, Texts
 from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.errors import DataError
 from lookalike.types import Sample
@@ -41,18 +42,18 @@ class MixedDataset:
         self.datasets = list(datasets)
         self.sizes = [len(dataset) for dataset in datasets]
         self.starts = [0, *accumulate(self.sizes)]
-        self.labels = list(chain.from_iterable(dataset.labels for dataset in datasets))
+        self.labels = Integers.joined(dataset.labels for dataset in datasets)
         cameras = [dataset.cameras for dataset in datasets]
         known = [own for own in cameras if own is not None]
-        self.cameras = list(chain.from_iterable(known)) if len(known) == len(cameras) else None
+        self.cameras = Integers.joined(known) if len(known) == len(cameras) else None
         self.source = " + ".join(dataset.source for dataset in datasets)
         roots = [dataset.image_root.resolve() for dataset in datasets]
         self.image_root = Path(os.path.commonpath(roots))
-        self.paths = [
+        self.paths = Texts(
             (root.relative_to(self.image_root) / path).as_posix()
             for root, dataset in zip(roots, datasets, strict=True)
             for path in dataset.paths
-        ]
+        )
 
     @property
     def transforms(self) -> Callable[[Any], Any]:
@@ -69,6 +70,11 @@ class MixedDataset:
     def _find(self, index: int) -> tuple[int, int]:
         number = bisect_right(self.starts, index) - 1
         return number, index - self.starts[number]
+
+    def content(self, index: int) -> bytes:
+        """Return a hash of all that makes the image of a sample, as of its own data set."""
+        number, own = self._find(index)
+        return self.datasets[number].content(own)
 
     def where(self, index: int) -> str:
         """Return ``list:line`` of an image, for messages."""

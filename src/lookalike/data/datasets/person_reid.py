@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
-from lookalike.data.label_files import ImageList
+from lookalike.data.label_files import ImageRows
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError
 
@@ -26,8 +26,7 @@ def _reid_folder(
     """Read ``<person>_c<camera>...jpg``; person -1 is junk and left out, 0 is background, kept."""
     if not folder.is_dir():
         raise DataError(f"{folder}: the image folder does not exist.")
-    images = ImageList([], [], [], [])
-    assert images.cameras is not None
+    rows = ImageRows()
     for number, file in enumerate(sorted(folder.glob("*.jpg")), start=1):
         match = re.match(pattern, file.name)
         if match is None:
@@ -37,12 +36,10 @@ def _reid_folder(
             continue
         if camera not in cameras:
             raise DataError(f"{file}: camera {camera} is not one of {cameras[0]} to {cameras[-1]}.")
-        images.paths.append(file.name)
-        images.labels.append(person)
-        images.cameras.append(camera - 1)
-        images.lines.append(number)
-    if not images.paths:
+        rows.add(file.name, person, number, camera - 1)
+    if not rows:
         raise DataError(f"{folder}: no image.")
+    images = rows.listed()
     if "train" in part:
         images = images.relabelled()
     return ImageDataset(folder, images, transforms=with_backend(transforms, backend))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lookalike.data.samplers.label_groups import LabelGroups
+from lookalike.data.samplers.label_groups import LabelGroups, draw_distinct, uniforms_of
 from lookalike.data.samplers.planned import PlannedSampler
 
 
@@ -70,11 +70,11 @@ class DomainShuffleSampler(PlannedSampler):
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
-        rng = np.random.default_rng([self.seed, epoch])
+        uniforms = uniforms_of(np.random.default_rng([self.seed, epoch]))
         for _ in range(len(self)):
             batch: list[int] = []
             for images, groups in zip(self.images, self.groups, strict=True):
-                for label in rng.permutation(len(groups))[: self.labels_per_domain]:
-                    drawn = groups.draw_images(rng, int(label), self.images_per_label)
-                    batch += images[drawn].tolist()
+                labels = draw_distinct(uniforms, len(groups), self.labels_per_domain)
+                drawn = groups.draw_images(uniforms, labels, self.images_per_label)
+                batch += images[drawn].tolist()
             yield batch

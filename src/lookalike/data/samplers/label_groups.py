@@ -1,13 +1,19 @@
-"""Images sorted by label, and draws of labels: what identity samplers share."""
+"""Images sorted by label, and draws of labels and images: what identity samplers share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+Uniforms = Iterator[float]
+"""Numbers in [0, 1), drawn one by one at the price of a list's elements."""
+
+_BLOCK = 8192
 
 
 class LabelGroups:
@@ -30,25 +36,59 @@ class LabelGroups:
         self.sizes: IntArray = sizes
         self.starts: IntArray = np.cumsum(sizes) - sizes
         self.first_seen: IntArray = np.argsort(np.argsort(first))
+        # single numbers are read faster from these
+        self._starts = array("q", self.starts.tobytes())
+        self._sizes = array("q", self.sizes.tobytes())
 
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def draw_images(self, rng: np.random.Generator, label: int, count: int) -> IntArray:
-        """Draw images of a label, with replacement only if it has too few."""
-        own = self.images[self.starts[label] : self.starts[label] + self.sizes[label]]
-        return rng.choice(own, size=count, replace=len(own) < count)
+    def draw_images(self, uniforms: Uniforms, labels: Sequence[int], number: int) -> list[int]:
+        """Draw images of each label, with replacement only if it has too few."""
+        places: list[int] = []
+        for label in labels:
+            start, size = self._starts[label], self._sizes[label]
+            if size < number:
+                places += [start + int(next(uniforms) * size) for _ in range(number)]
+            else:
+                places += [start + place for place in draw_distinct(uniforms, size, number)]
+        drawn: list[int] = self.images.take(places).tolist()
+        return drawn
+
+    def shuffled(self, rng: np.random.Generator) -> IntArray:
+        """Return ``images`` with the images of each label in random order."""
+        size = len(self.images)
+        label = np.repeat(np.arange(len(self)), self.sizes)
+        order = rng.permutation(size)
+        # whole numbers sort faster than their indices do: label first, then place in the order
+        keys = label[order] * size + np.arange(size)
+        keys.sort()
+        images: IntArray = self.images[order[keys - label * size]]
+        return images
 
 
-def draw_labels(
-    rng: np.random.Generator, weights: NDArray[np.float64], count: int
-) -> NDArray[np.intp]:
-    """Draw distinct labels in proportion to their weights.
+def uniforms_of(rng: np.random.Generator) -> Uniforms:
+    """Return an endless stream of numbers in [0, 1)."""
+    return chain.from_iterable(rng.random(_BLOCK).tolist() for _ in count())
 
-    The largest of ``log(u) / w`` are such a draw (Efraimidis and Spirakis, 2006).
+
+def draw_distinct(uniforms: Uniforms, size: int, number: int) -> list[int]:
+    """Draw different whole numbers below ``size``, each set and order alike.
+
+    Example:
+        >>> sorted(draw_distinct(uniforms_of(np.random.default_rng(0)), 3, 3))
+        [0, 1, 2]
     """
-    keys = np.log(rng.random(len(weights))) / weights
-    return np.argsort(keys)[::-1][:count]
+    if size < 3 * number:
+        pool = list(range(size))
+        for place in range(number):
+            other = place + int(next(uniforms) * (size - place))
+            pool[place], pool[other] = pool[other], pool[place]
+        return pool[:number]
+    drawn: dict[int, None] = {}
+    while len(drawn) < number:
+        drawn[int(next(uniforms) * size)] = None
+    return list(drawn)
 
 
 def check_batch(batch_size: int, images_per_label: int, num_labels: int) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lookalike.data.samplers.label_draws import OpenLabels
+from lookalike.data.samplers.label_groups import IntArray, uniforms_of
 from lookalike.data.samplers.planned import IdentitySampler
 
 
@@ -45,17 +47,26 @@ class NaiveIdentitySampler(IdentitySampler):
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
-        left = [self._deal(rng, label) for label in range(len(self.groups))]
-        remaining = np.array([len(groups) for groups in left])
-        while np.count_nonzero(remaining) >= self.labels_per_batch:
-            chosen = rng.permutation(np.flatnonzero(remaining))[: self.labels_per_batch]
-            remaining[chosen] -= 1
-            yield [image for label in chosen for image in left[label].pop()]
+        num_groups = -(-self.groups.sizes // self.images_per_label)
+        groups, uniforms = self._deal(rng, num_groups), uniforms_of(rng)
+        labels = OpenLabels(num_groups)
+        while (drawn := labels.draw(uniforms, self.labels_per_batch)) is not None:
+            yield groups.take(drawn, axis=0).ravel().tolist()
 
-    def _deal(self, rng: np.random.Generator, label: int) -> list[list[int]]:
-        size = int(self.groups.sizes[label])
-        shuffled = self.groups.draw_images(rng, label, size).tolist()
-        short = -size % self.images_per_label
-        shuffled += self.groups.draw_images(rng, label, short).tolist() if short else []
-        step = self.images_per_label
-        return [shuffled[start : start + step] for start in range(0, len(shuffled), step)]
+    def _deal(self, rng: np.random.Generator, num_groups: IntArray) -> IntArray:
+        """Return groups ``[num_groups, K]`` of image indices, those of a label together."""
+        sizes, starts = self.groups.sizes, self.groups.starts
+        slots = num_groups * self.images_per_label
+        label = np.repeat(np.arange(len(sizes)), slots)
+        place = np.arange(len(label)) - (np.cumsum(slots) - slots)[label]
+        beyond = place - sizes[label]
+        images = np.empty(len(label), dtype=np.int64)
+        own = beyond < 0
+        images[own] = self.groups.shuffled(rng)[(starts[label] + place)[own]]
+        # the last group of a label is filled from another shuffle, or by any of its few images
+        again = ~own & (slots[label] <= 2 * sizes[label])
+        images[again] = self.groups.shuffled(rng)[(starts[label] + beyond)[again]]
+        few = ~own & ~again
+        drawn = (rng.random(np.count_nonzero(few)) * sizes[label[few]]).astype(np.int64)
+        images[few] = self.groups.images[starts[label[few]] + drawn]
+        return images.reshape(-1, self.images_per_label)

@@ -7,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from lookalike.data.samplers.label_groups import draw_labels
+from lookalike.data.samplers.label_draws import WeightedLabels
+from lookalike.data.samplers.label_groups import uniforms_of
 from lookalike.data.samplers.planned import IdentitySampler
 
 
@@ -76,11 +77,8 @@ class PKSampler(IdentitySampler):
 
     def plan(self, epoch: int) -> Iterator[list[int]]:
         """Yield the batches of an epoch."""
-        rng = np.random.default_rng([self.seed, epoch])
+        uniforms = uniforms_of(np.random.default_rng([self.seed, epoch]))
+        labels = WeightedLabels(self.weights)
         for _ in range(len(self)):
-            chosen = draw_labels(rng, self.weights, self.labels_per_batch)
-            yield [
-                int(image)
-                for label in chosen
-                for image in self.groups.draw_images(rng, int(label), self.images_per_label)
-            ]
+            drawn = labels.draw(uniforms, self.labels_per_batch)
+            yield self.groups.draw_images(uniforms, drawn, self.images_per_label)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import chain, count, islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike.data.samplers.label_groups import IntArray
+from lookalike.data.samplers.label_draws import OpenGroups, OpenLabels
+from lookalike.data.samplers.label_groups import IntArray, uniforms_of
 from lookalike.data.samplers.planned import IdentitySampler
 
 
@@ -58,9 +58,7 @@ class RandomIdentitySampler(IdentitySampler):
             raise ValueError(f"max_iters must be positive, got {max_iters}.")
         super().__init__(labels, batch_size, images_per_label, drop_last, seed)
         self.max_iters = max_iters
-        self.by_label, self.starts = self.groups.images, self.groups.starts
-        self.sizes = self.groups.sizes
-        self.num_groups = np.maximum(self.sizes // images_per_label, 1)
+        self.num_groups = np.maximum(self.groups.sizes // images_per_label, 1)
         self.num_images = int(self.num_groups.sum()) * images_per_label  # remainders sit out
 
     def __len__(self) -> int:
@@ -70,51 +68,28 @@ class RandomIdentitySampler(IdentitySampler):
         """Yield the batches of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         if self.max_iters is None:
-            yield from self._pass(rng, uniform=True)
+            yield from self._pass(rng)
             return
-        num_batches = 0
-        while True:
-            for batch in self._pass(rng, uniform=False):
-                if num_batches == self.max_iters:
-                    return
-                num_batches += 1
-                yield batch
+        passes = chain.from_iterable(self._pass(rng) for _ in count())
+        yield from islice(passes, self.max_iters)
 
-    def _pass(self, rng: np.random.Generator, *, uniform: bool) -> Iterator[list[int]]:
+    def _pass(self, rng: np.random.Generator) -> Iterator[list[int]]:
         """Yield batches until fewer than P labels have groups left."""
-        groups, first_group = self._make_groups(rng)
-        left = self.num_groups.copy()
-        while np.count_nonzero(left) >= self.labels_per_batch:
-            chosen = _draw_labels(rng, left, self.labels_per_batch, uniform=uniform)
-            left[chosen] -= 1
-            yield groups[first_group[chosen] + left[chosen]].ravel().tolist()
+        groups, uniforms = self._make_groups(rng), uniforms_of(rng)
+        labels = (OpenLabels if self.max_iters is None else OpenGroups)(self.num_groups)
+        while (drawn := labels.draw(uniforms, self.labels_per_batch)) is not None:
+            yield groups.take(drawn, axis=0).ravel().tolist()
 
-    def _make_groups(self, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Return groups ``[num_groups, K]`` of image indices and the first group of each label."""
-        size = self.images_per_label
-        groups = np.empty((int(self.num_groups.sum()), size), dtype=np.int64)
+    def _make_groups(self, rng: np.random.Generator) -> IntArray:
+        """Return groups ``[num_groups, K]`` of image indices, those of a label together."""
+        size, sizes = self.images_per_label, self.groups.sizes
+        shuffled = self.groups.shuffled(rng)
+        label = np.repeat(np.arange(len(sizes)), self.num_groups)
         first_group = np.cumsum(self.num_groups) - self.num_groups
-        # one random key per image, sorted within its label, shuffles all labels at once
-        label_of = np.repeat(np.arange(len(self.sizes)), self.sizes)
-        shuffled = self.by_label[np.lexsort((rng.random(len(label_of)), label_of))]
-        for label in np.flatnonzero(self.sizes < size):
-            start, count = self.starts[label], self.sizes[label]
-            drawn = rng.integers(count, size=size)
-            groups[first_group[label]] = shuffled[start + drawn]
-        place = np.arange(len(label_of)) - self.starts[label_of]
-        used = (place < (self.num_groups * size)[label_of]) & (self.sizes >= size)[label_of]
-        row = first_group[label_of[used]] + place[used] // size
-        groups[row, place[used] % size] = shuffled[used]
-        return groups, first_group
-
-
-def _draw_labels(
-    rng: np.random.Generator, left: Any, count: int, *, uniform: bool
-) -> NDArray[np.intp]:
-    """Draw distinct labels that have groups left, uniformly or in proportion to their groups."""
-    candidates = np.flatnonzero(left)
-    if uniform:
-        return rng.permutation(candidates)[:count]
-    # the largest of u ** (1 / w) is a weighted draw without replacement (Efraimidis, Spirakis)
-    keys = np.log(rng.random(len(candidates))) / left[candidates]
-    return candidates[np.argpartition(keys, -count)[-count:]] if count < len(keys) else candidates
+        start = self.groups.starts[label] + (np.arange(len(label)) - first_group[label]) * size
+        places = start[:, None] + np.arange(size)
+        small = np.flatnonzero(sizes < size)
+        draws = (rng.random((len(small), size)) * sizes[small, None]).astype(np.int64)
+        places[first_group[small]] = self.groups.starts[small, None] + draws
+        groups: IntArray = shuffled[places]
+        return groups

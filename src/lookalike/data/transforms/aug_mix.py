@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-_BILINEAR = Image.Resampling.BILINEAR
-Distortion = Callable[[Image.Image, float], Image.Image]
+from lookalike.data.transforms import affine
+from lookalike.data.transforms import value_tables as tables
+from lookalike.data.transforms.kernels import kernels_for
+
+Pixels = NDArray[np.uint8]
+Distortion = Callable[[Pixels, float], Pixels]
 
 
 class AugMix:
@@ -46,15 +50,12 @@ class AugMix:
     def __call__(self, image: Any) -> Any:
         if random.random() > self.probability:
             return image
-        pixels: NDArray[np.uint8] = np.asarray(image)
+        pixels = np.array(image) if isinstance(image, Image.Image) else np.asarray(image)
         if pixels.dtype != np.uint8:
             raise ValueError("AugMix needs uint8 pixels; put it before the normalisation.")
-        blend = random.betavariate(self.concentration, self.concentration)
-        mixture = np.zeros(pixels.shape, dtype=np.float32)
-        for weight in self._weights():
-            mixture += np.float32(weight) * np.asarray(self._chain(Image.fromarray(pixels)))
-        mixed = (1.0 - blend) * pixels + blend * mixture
-        mixed = mixed.astype(np.uint8)
+        share = random.betavariate(self.concentration, self.concentration)
+        weights = np.array(self._weights(), dtype=np.float32)
+        mixed = blend(pixels, [self._chain(pixels) for _ in weights], weights, share)
         return Image.fromarray(mixed) if isinstance(image, Image.Image) else mixed
 
     def _weights(self) -> list[float]:
@@ -63,56 +64,82 @@ class AugMix:
         total = sum(draws)
         return [draw / total for draw in draws] if total > 0.0 else [1.0 / self.width] * self.width
 
-    def _chain(self, image: Image.Image) -> Image.Image:
+    def _chain(self, pixels: Pixels) -> Pixels:
         depth = self.depth if self.depth > 0 else random.randint(1, 3)
         for _ in range(depth):
             level = random.uniform(0.1, self.severity)
-            image = random.choice(DISTORTIONS)(image, level)
-        return image
+            pixels = random.choice(DISTORTIONS)(pixels, level)
+        return pixels
+
+
+def blend(
+    pixels: Pixels, images: Sequence[Pixels], weights: NDArray[np.float32], share: float
+) -> Pixels:
+    """Return ``(1 - share) * pixels + share * sum(weights * images)``, cut to whole numbers.
+
+    Args:
+        pixels: uint8, of any shape.
+        images: As many of that shape as there are weights.
+        weights: Of the images.
+        share: Of the weighted sum.
+
+    Example:
+        >>> black, white = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
+        >>> blend(black, [black, white], np.float32([0.5, 0.5]), 0.5).tolist()
+        [[[63, 63, 63]]]
+    """
+    kernels = kernels_for(pixels)
+    if kernels is not None:
+        blended = np.empty_like(pixels)
+        kernels.blend(pixels, np.stack(images), weights, share, blended)
+        return blended
+    mixture = np.zeros(pixels.shape, dtype=np.float32)
+    for image, weight in zip(images, weights, strict=True):
+        mixture += weight * image
+    mixed: Pixels = ((1.0 - share) * pixels + share * mixture).astype(np.uint8)
+    return mixed
 
 
 def _either_sign(value: float) -> float:
     return -value if random.random() > 0.5 else value
 
 
-def _autocontrast(image: Image.Image, level: float) -> Image.Image:
-    return ImageOps.autocontrast(image)
+def _autocontrast(pixels: Pixels, level: float) -> Pixels:
+    return tables.look_up(pixels, tables.autocontrast(tables.count_values(pixels)))
 
 
-def _equalize(image: Image.Image, level: float) -> Image.Image:
-    return ImageOps.equalize(image)
+def _equalize(pixels: Pixels, level: float) -> Pixels:
+    return tables.look_up(pixels, tables.equalizing(tables.count_values(pixels)))
 
 
-def _posterize(image: Image.Image, level: float) -> Image.Image:
-    return ImageOps.posterize(image, 4 - int(0.4 * level))
+def _posterize(pixels: Pixels, level: float) -> Pixels:
+    return tables.look_up(pixels, tables.posterizing(4 - int(0.4 * level)))
 
 
-def _rotate(image: Image.Image, level: float) -> Image.Image:
-    return image.rotate(_either_sign(int(3 * level)), resample=_BILINEAR)
+def _rotate(pixels: Pixels, level: float) -> Pixels:
+    return affine.rotate(pixels, _either_sign(int(3 * level)))
 
 
-def _solarize(image: Image.Image, level: float) -> Image.Image:
-    return ImageOps.solarize(image, 256 - int(25.6 * level))
+def _solarize(pixels: Pixels, level: float) -> Pixels:
+    return tables.look_up(pixels, tables.solarizing(256 - int(25.6 * level)))
 
 
-def _affine(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample=_BILINEAR)
+def _shear_x(pixels: Pixels, level: float) -> Pixels:
+    return affine.warp(pixels, (1, _either_sign(0.03 * level), 0, 0, 1, 0))
 
 
-def _shear_x(image: Image.Image, level: float) -> Image.Image:
-    return _affine(image, (1, _either_sign(0.03 * level), 0, 0, 1, 0))
+def _shear_y(pixels: Pixels, level: float) -> Pixels:
+    return affine.warp(pixels, (1, 0, 0, _either_sign(0.03 * level), 1, 0))
 
 
-def _shear_y(image: Image.Image, level: float) -> Image.Image:
-    return _affine(image, (1, 0, 0, _either_sign(0.03 * level), 1, 0))
+def _translate_x(pixels: Pixels, level: float) -> Pixels:
+    shift = _either_sign(int(level * pixels.shape[1] / 30))
+    return affine.warp(pixels, (1, 0, shift, 0, 1, 0))
 
 
-def _translate_x(image: Image.Image, level: float) -> Image.Image:
-    return _affine(image, (1, 0, _either_sign(int(level * image.width / 30)), 0, 1, 0))
-
-
-def _translate_y(image: Image.Image, level: float) -> Image.Image:
-    return _affine(image, (1, 0, 0, 0, 1, _either_sign(int(level * image.width / 30))))
+def _translate_y(pixels: Pixels, level: float) -> Pixels:
+    shift = _either_sign(int(level * pixels.shape[1] / 30))
+    return affine.warp(pixels, (1, 0, 0, 0, 1, shift))
 
 
 DISTORTIONS: tuple[Distortion, ...] = (

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.data.transforms.kernels import kernels_for
+
 CV2Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "area"]
 
 _ONE = 2048  # weights of 8-bit images are whole numbers of 1 / 2048
@@ -39,6 +41,11 @@ def resize_like_cv2(
         rows, columns = _nearest(height, size[1]), _nearest(width, size[0])
         nearest: NDArray[Any] = image[rows[:, None], columns]
         return nearest
+    kernels = kernels_for(image) if interpolation == "bilinear" else None
+    if kernels is not None:
+        resized = np.empty((size[1], size[0], 3), dtype=np.uint8)
+        kernels.resize_bilinear(image, *_compiled_taps((width, height), size), resized)
+        return resized
     pixels = image.reshape(height, width, -1)
     if interpolation == "area" and width >= size[0] and height >= size[1]:
         resized = _average(pixels, size)
@@ -81,6 +88,15 @@ def _resample(pixels: NDArray[Any], size: tuple[int, int], rule: str) -> NDArray
     if exact:
         return _to_bytes((mixed + (1 << 21)) >> 22)
     return _to_bytes(np.rint(mixed)) if pixels.dtype == np.uint8 else _as_before(mixed, pixels)
+
+
+@lru_cache(maxsize=256)
+def _compiled_taps(source: tuple[int, int], size: tuple[int, int]) -> tuple[NDArray[Any], ...]:
+    """Return the taps of 8-bit bilinear as the kernel takes them: columns as places in a row."""
+    across_at, across_weights = _taps(source[0], size[0], "bilinear", True, True)
+    down_at, down_weights = _taps(source[1], size[1], "bilinear", True, False)
+    taps = (across_at * 3).astype(np.uint64), across_weights, down_at, down_weights
+    return tuple(np.ascontiguousarray(array) for array in taps)
 
 
 def _to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from lookalike.data.transforms.kernels import kernels_for
+
 
 class RandomFlip:
     """Mirror some of the images.
@@ -49,6 +51,11 @@ def flip(image: Any, flip_code: int) -> Any:
         return image
     if isinstance(image, Tensor):
         return image.flip({1: (-1,), 0: (-2,), -1: (-2, -1)}[flip_code])
+    kernels = kernels_for(image) if flip_code == 1 else None
+    if kernels is not None:
+        mirrored = np.empty_like(image)
+        kernels.mirror(image, mirrored)
+        return mirrored
     if flip_code in (1, -1):
         image = image[:, ::-1]
     if flip_code in (0, -1):

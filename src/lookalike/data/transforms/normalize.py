@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.data.transforms.kernels import kernels_for
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class NormalizeImage:
     """Compute ``(x * scale - mean) / std`` in float32.
+
+    Of a uint8 image ``[H, W, 3]`` each of the 256 values is computed once; the result has that
+    shape, but the channels lie one after the other in memory, as the network wants them.
 
     Args:
         scale: Factor on the raw value; 1/255 by default.
@@ -26,6 +31,8 @@ class NormalizeImage:
         >>> NormalizeImage(mean=[0, 0, 0], std=[1, 1, 1], order="hwc")(np.full((1, 1, 3), 255))
         array([[[1., 1., 1.]]], dtype=float32)
     """
+
+    makes_new = True
 
     def __init__(
         self,
@@ -45,9 +52,19 @@ class NormalizeImage:
         self.mean = np.array(mean or IMAGENET_MEAN, dtype=np.float32).reshape(shape)
         self.std = np.array(std or IMAGENET_STD, dtype=np.float32).reshape(shape)
         self.output_fp16, self.channel_num = output_fp16, channel_num
+        values = np.arange(256, dtype=np.float32)
+        by_channel = self.mean.reshape(3, 1), self.std.reshape(3, 1)
+        self.table = (values * self.scale - by_channel[0]) / by_channel[1]
 
     def __call__(self, image: Any) -> Any:
-        image = (np.asarray(image).astype(np.float32) * self.scale - self.mean) / self.std
+        image = np.asarray(image)
+        kernels = kernels_for(image) if self.channel_axis == 2 else None
+        if kernels is not None:
+            planes = np.empty((3, *image.shape[:2]), dtype=np.float32)
+            kernels.to_planes(image, self.table, planes)
+            image = planes.transpose(1, 2, 0)
+        else:
+            image = (image.astype(np.float32) * self.scale - self.mean) / self.std
         if self.channel_num == 4:
             shape = list(image.shape)
             shape[self.channel_axis] = 1

@@ -21,9 +21,13 @@ class Pipeline:
     one decodes by itself. A transform may return a dictionary of ``image`` and facts about it;
     later ones see the image, and the chain ends with the dictionary.
 
+    A transform with ``makes_new = True`` says that nobody else holds what it returns; the next one,
+    if it has a method ``in_place``, may then change it instead of a copy.
+
     Args:
         transforms: The chain, in order.
         backend: ``pil`` hands the first transform a PIL image, ``cv2`` an array.
+        description: Tells this chain from any other, with all arguments; empty where nobody knows.
 
     Example:
         >>> flip = lambda image: image[:, ::-1]
@@ -36,9 +40,10 @@ class Pipeline:
         transforms: Sequence[Callable[[Any], Any]],
         *,
         backend: Literal["cv2", "pil"] = "cv2",
+        description: str = "",
     ) -> None:
         self.transforms = list(transforms)
-        self.backend = backend
+        self.backend, self.description = backend, description
 
     @property
     def decodes(self) -> bool:
@@ -50,8 +55,11 @@ class Pipeline:
             if self.backend == "pil":
                 image = Image.fromarray(image)
         facts: dict[str, Any] = {}
+        is_new = False
         for transform in self.transforms:
-            image = transform(image)
+            in_place = getattr(transform, "in_place", None) if is_new else None
+            image = (in_place or transform)(image)
+            is_new = getattr(transform, "makes_new", False)
             if isinstance(image, dict):
                 facts |= image
                 image = facts.pop("image")
@@ -68,7 +76,7 @@ def with_backend(
     if transforms is None:
         return Pipeline([], backend=backend)
     if isinstance(transforms, Pipeline):
-        return Pipeline(transforms.transforms, backend=backend)
+        return Pipeline(transforms.transforms, backend=backend, description=transforms.description)
     return transforms
 
 

@@ -7,8 +7,13 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Box = tuple[int, int, int, int]
+"""top, left, height, width"""
 
 
 class RandomErasing:
@@ -50,25 +55,35 @@ class RandomErasing:
         self.probability, self.attempts, self.mode = probability, attempts, mode
         self.min_area, self.max_area = min_area, max_area
         self.min_aspect, self.log_aspect = min_aspect, log_aspect
-        self.fill = list(fill)
+        self.fill = np.array(fill, dtype=np.float32).reshape(1, 1, -1)
 
     def __call__(self, image: Any) -> Any:
-        if random.random() > self.probability:
-            return image
-        is_tensor = isinstance(image, Tensor)
-        height, width = image.shape[-2:] if is_tensor else image.shape[:2]
-        box = self._box(height, width)
+        box = self._drawn_box(image)
         if box is None:
             return image
+        return self._erase(image.clone() if isinstance(image, Tensor) else image.copy(), box)
+
+    def in_place(self, image: Any) -> Any:
+        """Erase from an image that nobody else holds."""
+        box = self._drawn_box(image)
+        return image if box is None else self._erase(image, box)
+
+    def _erase(self, image: Any, box: Box) -> Any:
         top, left, h, w = box
-        image = image.clone() if is_tensor else image.copy()
-        if is_tensor:
-            image[:, top : top + h, left : left + w] = self._fill(h, w).permute(2, 0, 1)
+        fill = self._fill(h, w)
+        if isinstance(image, Tensor):
+            image[:, top : top + h, left : left + w] = torch.from_numpy(fill).permute(2, 0, 1)
         else:
-            image[top : top + h, left : left + w] = self._fill(h, w).numpy().astype(image.dtype)
+            image[top : top + h, left : left + w] = fill
         return image
 
-    def _box(self, height: int, width: int) -> tuple[int, int, int, int] | None:
+    def _drawn_box(self, image: Any) -> Box | None:
+        if random.random() > self.probability:
+            return None
+        height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
+        return self._box(height, width)
+
+    def _box(self, height: int, width: int) -> Box | None:
         for _ in range(self.attempts):
             area = random.uniform(self.min_area, self.max_area) * height * width
             aspect = self._aspect()
@@ -83,9 +98,9 @@ class RandomErasing:
             return math.exp(random.uniform(bound, -bound))
         return random.uniform(self.min_aspect, 1.0 / self.min_aspect)
 
-    def _fill(self, height: int, width: int) -> Tensor:
-        if self.mode == "rand":
-            return torch.randn(1, 1, 3)
-        if self.mode == "pixel":
-            return torch.randn(height, width, 3)
-        return torch.tensor(self.fill, dtype=torch.float32).view(1, 1, -1)
+    def _fill(self, height: int, width: int) -> NDArray[np.float32]:
+        if self.mode == "const":
+            return self.fill
+        drawn = torch.randn(1, 1, 3) if self.mode == "rand" else torch.randn(height, width, 3)
+        colours: NDArray[np.float32] = drawn.numpy()
+        return colours

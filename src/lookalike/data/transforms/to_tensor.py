@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from lookalike.data.transforms.kernels import kernels_for
 
 Layout = Literal["CHW", "HWC"]
 
@@ -24,17 +28,32 @@ class ToTensor:
         tensor(1.)
     """
 
+    makes_new = True
+
     def __init__(self, data_format: Layout = "CHW") -> None:
         self.data_format = data_format
 
     def __call__(self, image: Any) -> Tensor:
         array = np.array(image)
+        kernels = kernels_for(array) if self.data_format == "CHW" else None
+        if kernels is not None:
+            planes = np.empty((3, *array.shape[:2]), dtype=np.float32)
+            kernels.to_planes(array, _shares_of_white(), planes)
+            return torch.from_numpy(planes)
         if array.ndim == 2:
             array = array[:, :, None]
         tensor = torch.from_numpy(array)
         if self.data_format == "CHW":
             tensor = tensor.permute(2, 0, 1).contiguous()
         return tensor.float().div(255.0) if array.dtype == np.uint8 else tensor.float()
+
+
+@cache
+def _shares_of_white() -> NDArray[np.float32]:
+    """Return each of the 256 values over 255, for every channel ``[3, 256]``."""
+    shares = torch.arange(256, dtype=torch.uint8).float().div(255.0)
+    table: NDArray[np.float32] = shares.expand(3, 256).contiguous().numpy()
+    return table
 
 
 class Normalize:
@@ -52,6 +71,8 @@ class Normalize:
         [1.0, 1.0, 1.0]
     """
 
+    makes_new = True
+
     def __init__(
         self,
         mean: float | Sequence[float] = 0.0,
@@ -66,6 +87,8 @@ class Normalize:
 
     def __call__(self, image: Any) -> Any:
         if isinstance(image, Tensor):
-            return (image - torch.from_numpy(self.mean)) / torch.from_numpy(self.std)
+            centred = image - torch.from_numpy(self.mean)
+            std = torch.from_numpy(self.std)
+            return centred.div_(std) if centred.is_floating_point() else centred / std
         array = np.asarray(image, dtype=np.float32 if isinstance(image, Image.Image) else None)
         return ((array[..., ::-1] if self.to_rgb else array) - self.mean) / self.std

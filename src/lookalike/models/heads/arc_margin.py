@@ -8,20 +8,13 @@ import math
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lookalike.geometry import cosines
-from lookalike.models.heads.target import (
-    add_angle,
-    angular_margin,
-    check_scale,
-    class_weight,
-    true_class,
-    with_true_class,
-)
+from lookalike.models.heads.cosine_classifier import CosineClassifier
+from lookalike.models.heads.target import add_angle, angular_margin
 
 
-class ArcMargin(nn.Module):
+class ArcMargin(CosineClassifier):
     """Cosine classifier that adds an angular margin to the true class (ArcFace).
 
     The logit of class c is ``scale * cos(theta_c)``, theta_c being the angle between embedding
@@ -40,12 +33,16 @@ class ArcMargin(nn.Module):
         easy_margin: Apply the margin only where theta < pi / 2.
         gradient: ``exact``, or ``straight_through``: the margin then changes the value but not
             the slope, as some published trainers do.
+        chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
+        sample_rate: Share of the classes that take part in a step (Partial FC): those of the
+            batch, and others drawn anew for each step.
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
         - labels: ``[B]`` or ``[B, 1]`` int64, or None.
         - output: ``[B, C]`` float32. With labels in training mode: scaled logits with margin,
-          ready for cross-entropy. Otherwise plain cosines in [-1, 1], **not** scaled.
+          ready for cross-entropy; with ``chunk_size`` or ``sample_rate`` what CELoss needs in
+          their place. Otherwise plain cosines in [-1, 1], **not** scaled.
 
     Raises:
         ValueError: If margin is outside [0, pi) or scale is not positive.
@@ -65,28 +62,25 @@ class ArcMargin(nn.Module):
         easy_margin: bool = False,
         *,
         gradient: Literal["exact", "straight_through"] = "exact",
+        chunk_size: int | None = None,
+        sample_rate: float = 1.0,
     ) -> None:
-        super().__init__()
         if not 0.0 <= margin < math.pi:
             degrees = f" {margin} degrees is {math.radians(margin):.3f}." if margin > 3 else ""
             raise ValueError(
                 f"margin is an angle in radians and must be in [0, pi), got {margin}.{degrees}"
             )
-        check_scale(scale)
-        self.in_features, self.num_classes = embedding_size, num_classes
-        self.margin, self.scale, self.easy_margin = margin, scale, easy_margin
-        self.gradient = gradient
-        self.weight = class_weight(embedding_size, num_classes)
+        super().__init__(
+            embedding_size, num_classes, scale, chunk_size=chunk_size, sample_rate=sample_rate
+        )
+        self.margin, self.easy_margin, self.gradient = margin, easy_margin, gradient
 
-    def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
-        cosine = cosines(embeddings, self.weight)
-        if labels is None or not self.training:
-            return cosine
-        target = true_class(cosine, labels)
-        with_margin = self._add_margin(target)
+    def own(self, cosine: Tensor) -> Tensor:
+        """Add the margin to the angle."""
+        with_margin = self._add_margin(cosine)
         if self.gradient == "straight_through":
-            with_margin = target + (with_margin - target).detach()
-        return self.scale * with_true_class(cosine, labels, with_margin)
+            return cosine + (with_margin - cosine).detach()
+        return with_margin
 
     def _add_margin(self, cosine: Tensor) -> Tensor:
         if self.easy_margin:

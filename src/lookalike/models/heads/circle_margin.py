@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from lookalike.geometry import cosines
-from lookalike.models.heads.target import check_scale, class_weight, true_class, with_true_class
+from lookalike.models.heads.cosine_classifier import CosineClassifier
 
 
-class CircleMargin(nn.Module):
+class CircleMargin(CosineClassifier):
     """Cosine classifier whose logits are weighted by how far each is from its optimum.
 
     The true class gets ``a (cos - 1 + m)`` with ``a = relu(1 + m - cos)``, every other class
@@ -22,12 +21,16 @@ class CircleMargin(nn.Module):
         num_classes: C, number of training identities.
         margin: m, relaxation of the optima. No unit.
         scale: Multiplier of every logit. No unit.
+        chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
+        sample_rate: Share of the classes that take part in a step (Partial FC): those of the
+            batch, and others drawn anew for each step.
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
         - labels: ``[B]`` or ``[B, 1]`` int64, or None.
-        - output: ``[B, C]`` float32. With labels in training: scaled logits with margin.
-          Otherwise plain cosines in [-1, 1], **not** scaled.
+        - output: ``[B, C]`` float32. With labels in training: scaled logits with margin; with
+          ``chunk_size`` or ``sample_rate`` what CELoss needs in their place. Otherwise plain
+          cosines in [-1, 1], **not** scaled.
 
     Example:
         >>> import torch
@@ -35,18 +38,29 @@ class CircleMargin(nn.Module):
         torch.Size([4, 3])
     """
 
-    def __init__(self, embedding_size: int, num_classes: int, margin: float, scale: float) -> None:
-        super().__init__()
-        check_scale(scale)
-        self.in_features, self.num_classes = embedding_size, num_classes
-        self.margin, self.scale = margin, scale
-        self.weight = class_weight(embedding_size, num_classes)
+    def __init__(
+        self,
+        embedding_size: int,
+        num_classes: int,
+        margin: float,
+        scale: float,
+        *,
+        chunk_size: int | None = None,
+        sample_rate: float = 1.0,
+    ) -> None:
+        super().__init__(
+            embedding_size, num_classes, scale, chunk_size=chunk_size, sample_rate=sample_rate
+        )
+        self.margin = margin
 
-    def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
-        cosine = cosines(embeddings, self.weight)
-        if labels is None or not self.training:
-            return cosine
-        others = (cosine.detach() + self.margin).relu() * (cosine - self.margin)
-        own = true_class(cosine, labels)
-        own = (1.0 + self.margin - own.detach()).relu() * (own - 1.0 + self.margin)
-        return self.scale * with_true_class(others, labels, own)
+    def own(self, cosine: Tensor) -> Tensor:
+        """Weigh the true class's distance to its optimum."""
+        return (1.0 + self.margin - cosine.detach()).relu() * (cosine - 1.0 + self.margin)
+
+    def others(self, cosine: Tensor) -> Tensor:
+        """Weigh the distance of the other classes to theirs."""
+        return self.slope(cosine) * (cosine - self.margin)
+
+    def slope(self, cosine: Tensor) -> Tensor:
+        """Return the weight of each; it carries no gradient."""
+        return (cosine.detach() + self.margin).relu()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from lookalike.geometry import cosines
-from lookalike.models.heads.target import check_scale, class_weight, true_class, with_true_class
+from lookalike.models.heads.cosine_classifier import CosineClassifier
 
 
-class CosMargin(nn.Module):
+class CosMargin(CosineClassifier):
     """Cosine classifier that subtracts a margin from the true class's cosine (CosFace).
 
     Source: Wang et al., "CosFace", CVPR 2018, eq. 4. https://arxiv.org/abs/1801.09414
@@ -18,12 +17,16 @@ class CosMargin(nn.Module):
         num_classes: C, number of training identities.
         margin: Subtracted from the cosine. No unit.
         scale: Multiplier of every cosine. No unit.
+        chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
+        sample_rate: Share of the classes that take part in a step (Partial FC): those of the
+            batch, and others drawn anew for each step.
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
         - labels: ``[B]`` or ``[B, 1]`` int64, or None.
-        - output: ``[B, C]`` float32. With labels in training: scaled logits with margin.
-          Otherwise plain cosines in [-1, 1], **not** scaled.
+        - output: ``[B, C]`` float32. With labels in training: scaled logits with margin; with
+          ``chunk_size`` or ``sample_rate`` what CELoss needs in their place. Otherwise plain
+          cosines in [-1, 1], **not** scaled.
 
     Example:
         >>> import torch
@@ -32,17 +35,20 @@ class CosMargin(nn.Module):
     """
 
     def __init__(
-        self, embedding_size: int, num_classes: int, margin: float = 0.35, scale: float = 64.0
+        self,
+        embedding_size: int,
+        num_classes: int,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        *,
+        chunk_size: int | None = None,
+        sample_rate: float = 1.0,
     ) -> None:
-        super().__init__()
-        check_scale(scale)
-        self.in_features, self.num_classes = embedding_size, num_classes
-        self.margin, self.scale = margin, scale
-        self.weight = class_weight(embedding_size, num_classes)
+        super().__init__(
+            embedding_size, num_classes, scale, chunk_size=chunk_size, sample_rate=sample_rate
+        )
+        self.margin = margin
 
-    def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
-        cosine = cosines(embeddings, self.weight)
-        if labels is None or not self.training:
-            return cosine
-        target = true_class(cosine, labels) - self.margin
-        return self.scale * with_true_class(cosine, labels, target)
+    def own(self, cosine: Tensor) -> Tensor:
+        """Subtract the margin."""
+        return cosine - self.margin

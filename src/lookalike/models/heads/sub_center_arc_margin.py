@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from lookalike.geometry import cosines
-from lookalike.models.heads.target import (
-    angular_margin,
-    check_scale,
-    class_weight,
-    true_class,
-    with_true_class,
-)
+from lookalike.models.heads.cosine_classifier import CosineClassifier
+from lookalike.models.heads.target import angular_margin
 
 
-class SubCenterArcMargin(nn.Module):
+class SubCenterArcMargin(CosineClassifier):
     """Cosine classifier with K centres per class; the nearest one counts.
 
     Mislabelled or unusual images gather at a centre of their own instead of pulling the main one.
@@ -29,12 +23,16 @@ class SubCenterArcMargin(nn.Module):
         num_centers: K, centres of each class.
         margin: Additive angular margin in radians.
         scale: Multiplier of every cosine. No unit.
+        chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
+        sample_rate: Share of the classes that take part in a step (Partial FC): those of the
+            batch, and others drawn anew for each step.
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
         - labels: ``[B]`` or ``[B, 1]`` int64, or None.
-        - output: ``[B, C]`` float32. With labels in training: scaled logits with margin.
-          Otherwise plain cosines in [-1, 1], **not** scaled.
+        - output: ``[B, C]`` float32. With labels in training: scaled logits with margin; with
+          ``chunk_size`` or ``sample_rate`` what CELoss needs in their place. Otherwise plain
+          cosines in [-1, 1], **not** scaled.
 
     Example:
         >>> import torch
@@ -49,26 +47,25 @@ class SubCenterArcMargin(nn.Module):
         num_centers: int = 3,
         margin: float = 0.5,
         scale: float = 64.0,
+        *,
+        chunk_size: int | None = None,
+        sample_rate: float = 1.0,
     ) -> None:
-        super().__init__()
-        check_scale(scale)
         if not 0.0 <= margin < math.pi or num_centers < 1:
             raise ValueError(
                 f"margin must be in [0, pi) radians and num_centers positive, got {margin} and "
                 f"{num_centers}."
             )
-        self.in_features, self.num_classes, self.num_centers = (
+        super().__init__(
             embedding_size,
             num_classes,
-            num_centers,
+            scale,
+            num_centers=num_centers,
+            chunk_size=chunk_size,
+            sample_rate=sample_rate,
         )
-        self.margin, self.scale = margin, scale
-        self.weight = class_weight(embedding_size, num_classes * num_centers)
+        self.margin = margin
 
-    def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
-        all_cosines = cosines(embeddings, self.weight)
-        cosine = all_cosines.view(-1, self.num_classes, self.num_centers).amax(2)
-        if labels is None or not self.training:
-            return cosine
-        target = angular_margin(true_class(cosine, labels), self.margin)
-        return self.scale * with_true_class(cosine, labels, target)
+    def own(self, cosine: Tensor) -> Tensor:
+        """Add the margin to the angle to the nearest centre."""
+        return angular_margin(cosine, self.margin)

@@ -1,0 +1,92 @@
+"""A folder that ``lookalike export`` wrote, as a model that embeds."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lookalike.errors import ExportError, SetupError
+from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
+from lookalike.types import ModelOutput
+
+_CARD = "card.json"
+
+
+class ExportedFolder(nn.Module):
+    """The model of an exported folder; ONNX where onnxruntime is installed.
+
+    Args:
+        folder: Holds ``card.json`` and the files it names.
+
+    Attributes:
+        card: What the folder says of itself: input, preprocessing, output, comparison.
+        file: The file that computes.
+        fingerprint: Tells which file it was.
+
+    Shape:
+        - images: ``[B, 3, H, W]`` float32; output: ``features`` ``[B, D]``.
+
+    Raises:
+        ExportError: If the card or a file is missing, or a file is not the one that the card
+            names, or it gives no embeddings.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        folder = Path(folder)
+        self.card = _read_card(folder)
+        files: Mapping[str, str] = self.card["files"]
+        names = [ONNX] if importlib.util.find_spec("onnxruntime") else []
+        name = next((name for name in [*names, PROGRAM] if name in files), None)
+        if name is None:
+            raise SetupError(
+                f"{folder}: holds {', '.join(files)} only, which needs onnxruntime: pip install "
+                "'lookalike[onnx]'."
+            )
+        if self.card["output"]["key"] == "logits":
+            raise ExportError(
+                f"{folder}: gives logits, not embeddings; export with "
+                "-o Arch.infer_output_key=features."
+            )
+        self.file = folder / name
+        self.fingerprint = _verified(self.file, files[name])
+        self._run = run_onnx(self.file) if name == ONNX else run_program(self.file)
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        return {"features": self._run(images)}
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    path = folder / _CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(card["files"], dict) and isinstance(card["output"]["key"], str):
+            return dict(card)
+    except OSError as error:
+        raise ExportError(
+            f"{path}: cannot be read ({error.strerror}); write it with lookalike export."
+        ) from error
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ExportError(f"{path}: not a card that lookalike export writes.")
+
+
+def _verified(path: Path, digest: str) -> str:
+    """Return the start of a file's hash, if it is the hash on the card."""
+    try:
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be read ({error.strerror}).") from error
+    if found != digest:
+        raise ExportError(
+            f"{path}: not the file its card.json was written for (SHA-256 {found[:12]} instead of "
+            f"{str(digest)[:12]}); export again."
+        )
+    return found[:16]
