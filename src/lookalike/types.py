@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,16 +40,26 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class BadImage:
+    """An image that could not be read: its place in the data set, and why."""
+
+    index: int
+    message: str
+
+
+@dataclass(frozen=True)
 class Batch:
     """B samples: images ``[B, 3, H, W]``; labels, cameras and indices ``[B]`` int64.
 
-    Where images are mixed, labels are targets ``[B, C]`` float32.
+    Where images are mixed, labels are targets ``[B, C]`` float32. ``bad`` are images that were
+    left out; B is 0 where too few were left.
     """
 
     images: Tensor
     labels: Tensor
     cameras: Tensor
     indices: Tensor
+    bad: tuple[BadImage, ...] = field(default=(), kw_only=True)
 
     def to(self, device: torch.device) -> Batch:
         """Copy images and labels to a device; cameras and indices stay where they are."""
@@ -58,17 +68,23 @@ class Batch:
             self.labels.to(device, non_blocking=True),
             self.cameras,
             self.indices,
+            bad=self.bad,
         )
 
     def pin_memory(self) -> Batch:
         """Move to page-locked memory; the data loader calls this when it feeds a GPU."""
-        return Batch(self.images.pin_memory(), self.labels.pin_memory(), self.cameras, self.indices)
+        images, labels = self.images.pin_memory(), self.labels.pin_memory()
+        return Batch(images, labels, self.cameras, self.indices, bad=self.bad)
 
     def rows(self, chosen: Tensor) -> Batch:
         """Return the samples where ``chosen`` ``[B]`` is True."""
         here = chosen.to(self.images.device)
         return Batch(
-            self.images[here], self.labels[here], self.cameras[chosen], self.indices[chosen]
+            self.images[here],
+            self.labels[here],
+            self.cameras[chosen],
+            self.indices[chosen],
+            bad=self.bad,
         )
 
 

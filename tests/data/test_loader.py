@@ -15,8 +15,8 @@ from lookalike.assembly import build
 from lookalike.data import EndlessBatches, RandomIdentitySampler, SequenceSampler, make_loader
 from lookalike.data.batch_memory import BatchMemory
 from lookalike.data.datasets import veri_wild
-from lookalike.data.loader import collate
 from lookalike.data.randomness import mix, mix_each, seeded
+from lookalike.data.reading import collate
 from lookalike.data.transforms import Pipeline
 from lookalike.errors import DataError
 from lookalike.types import Sample

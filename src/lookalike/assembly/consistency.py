@@ -142,6 +142,8 @@ def settings_without_effect(run: Run) -> list[str]:
             f"Global.class_num ({config.Global.class_num}) decides nothing; the head's own "
             f"number of classes does ({in_head})."
         )
+    if "bad_images_limit" in config.Global.model_fields_set and config.Global.bad_images == "error":
+        notes.append("bad_images_limit decides nothing: the first bad image stops the run.")
     if getattr(config.Arch, "use_sync_bn", False):
         notes.append("use_sync_bn decides nothing in one process: batch norms see the whole batch.")
     if config.Global.train_mode == "metabin":

@@ -104,7 +104,7 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
         assert section.Query is not None and section.Gallery is not None
         query = make_split(run, "Query", section.Query, num_workers)
         gallery = query
-        if not _same_images(section.Gallery, section.Query):
+        if not same_images_in(section.Gallery, section.Query):
             gallery = make_split(run, "Gallery", section.Gallery, num_workers)
     if (run.config.Global.eval_mode == "adaface") != isinstance(query.dataset, FacePairs):
         raise ConfigError(
@@ -122,7 +122,7 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
 _PATHS = ("image_root", "label_file", "cls_label_path", "root")
 
 
-def _same_images(one: SplitSection, other: SplitSection) -> bool:
+def same_images_in(one: SplitSection, other: SplitSection) -> bool:
     """Tell whether two splits read the same images in the same way, whoever reads them."""
 
     def plain(spec: ComponentSpec) -> tuple[str, dict[str, Any]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from lookalike.assembly.bad_images import skips_bad_images
 from lookalike.assembly.cacheable import check_feature_cache
 from lookalike.assembly.consistency import (
     check_domains,
@@ -26,6 +28,7 @@ from lookalike.assembly.start_weights import start_weights, weights_source
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
+from lookalike.data.image_files import listed_only
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
 
@@ -164,7 +167,9 @@ def _stream(
     job: Job, section: SplitSection, workers: Callable[[int], int]
 ) -> tuple[ImageDataset, EndlessBatches]:
     run, seed = job.run, seed_of(job.run)
-    dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
+    skips = skips_bad_images(run)
+    with listed_only() if skips else nullcontext():
+        dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
     num_classes = None
     for part in job.built.parts:
         num_classes = getattr(part.model.head, "num_classes", num_classes)
@@ -186,6 +191,7 @@ def _stream(
         prefetch_factor=section.loader.prefetch_factor,
         pin_memory=job.device.type == "cuda",
         mixture=make_mixing(section.dataset, num_classes, run.allow_import),
+        skip_bad=skips,
     )
     return dataset, batches
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.assembly.backward_steps import step_in_backward
+from lookalike.assembly.bad_images import bad_images_limit
 from lookalike.assembly.consistency import mixes
 from lookalike.assembly.data_parts import transforms_of
 from lookalike.assembly.facts import facts
@@ -23,7 +24,7 @@ from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
 from lookalike.assembly.step_settings import change_passes
 from lookalike.config.schema import AmpSection
-from lookalike.data import ImageDataset
+from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.errors import DataError
 from lookalike.losses import WeightedSum
 from lookalike.optim import ScheduledOptimizer
@@ -32,6 +33,7 @@ from lookalike.training.feature_update import FeatureUpdate
 from lookalike.training.meta_bin import MetaBinUpdate
 from lookalike.training.piecewise import PiecewiseUpdate
 from lookalike.training.precision import Precision
+from lookalike.training.quarantine import QuarantinedBatches
 from lookalike.training.update import Update
 
 
@@ -72,7 +74,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     job.notes += [] if note is None else [note]
     return Trainer(
         update=update,
-        batches=job.batches if cache is None else cache.batches(),
+        batches=_batches(job, log) if cache is None else cache.batches(),
         epochs=settings.epochs,
         iterations_per_epoch=per_epoch,
         folder=job.folder,
@@ -90,6 +92,14 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         documents=_documents(job, evaluator),
         names=job.train.paths,
     )
+
+
+def _batches(job: Job, log: RunLog) -> EndlessBatches | PairedBatches | QuarantinedBatches:
+    if not isinstance(job.batches, EndlessBatches) or not job.batches.skip_bad:
+        assert job.batches is not None
+        return job.batches
+    limit = bad_images_limit(job.run, len(job.batches.dataset))
+    return QuarantinedBatches(job.batches, job.folder, limit=limit, log=log)
 
 
 def _losses(run: Run, device: torch.device) -> dict[str, WeightedSum]:

@@ -13,10 +13,13 @@ from lookalike.cli.measuring import compare, embed, evaluate
 from lookalike.cli.options import (
     AllowImport,
     AllowMissing,
+    CleanListTarget,
     ConfigFile,
     Debug,
     Overrides,
+    Report,
     StrictDevice,
+    Workers,
 )
 from lookalike.errors import ConfigError
 
@@ -146,12 +149,33 @@ def check(
     config: ConfigFile,
     override: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Read every image and say what is wrong with the data.")
+    ] = False,
+    report: Report = None,
+    write_clean_list: CleanListTarget = None,
+    workers: Workers = None,
     allow_import: AllowImport = None,
     strict_device: StrictDevice = False,
     debug: Debug = False,
 ) -> None:
     """Build everything a YAML describes, without training, and tell what would run."""
     with guarded(debug):
+        if data:
+            from lookalike.cli.check_data import run_data_check
+
+            run_data_check(
+                config,
+                override or [],
+                report=report,
+                clean_list=write_clean_list,
+                workers=workers,
+                as_json=as_json,
+                allow_import=allow_import or [],
+            )
+            return
+        if report or write_clean_list or workers:
+            raise ConfigError("--report, --write-clean-list and --workers belong to --data.")
         from lookalike.cli.check import run_check
 
         run_check(

@@ -53,4 +53,15 @@ ReRank = Annotated[
     bool, typer.Option("--re-rank", help="Rank by k-reciprocal neighbours (20, 6, 0.3).")
 ]
 Memory = Annotated[str, typer.Option("--memory", help="To use beside the tables, such as 2GB.")]
+Report = Annotated[
+    str | None,
+    typer.Option("--report", help="Folder of report.html; <output_dir>/data_doctor by default."),
+]
+CleanListTarget = Annotated[
+    str | None,
+    typer.Option("--write-clean-list", help="Lists without broken or contradictory images."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes that read images.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

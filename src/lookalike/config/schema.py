@@ -27,6 +27,8 @@ ImageShape = Annotated[
     list[PositiveInt], Field(min_length=3, max_length=3), AfterValidator(lambda s: _colours(s))
 ]
 
+Limit = Annotated[float, Field(ge=0.0, allow_inf_nan=False), AfterValidator(lambda n: _limit(n))]
+
 _DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "xpu", "npu", "mlu", "ascend", "intel_gpu")
 
 
@@ -34,6 +36,12 @@ def _device(name: str) -> str:
     if name.split(":")[0] not in _DEVICES:
         raise PydanticCustomError("device", "one of {names}", {"names": ", ".join(_DEVICES)})
     return name
+
+
+def _limit(value: float) -> float:
+    if value > 1.0 and value != int(value):
+        raise PydanticCustomError("limit", "a share below 1, or a whole number of images")
+    return value
 
 
 def _colours(shape: list[int]) -> list[int]:
@@ -69,6 +77,9 @@ class GlobalSection(Frame):
     activation_checkpointing: bool = False
     compile: bool = False
     feature_cache: str | bool = False
+    # an image that training cannot read; below 1 the limit is a share of all images
+    bad_images: Literal["error", "skip"] = "error"
+    bad_images_limit: Limit = 0.01
     # evaluation
     eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"
     eval_during_train: bool = True

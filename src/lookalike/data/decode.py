@@ -7,19 +7,22 @@ the same everywhere: turned by its EXIF orientation, first frame of an animation
 
 from __future__ import annotations
 
+import ctypes
 import io
+import logging
 import os
 import stat
 import struct
 import warnings
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
 from lookalike.data.jpeg_header import read_jpeg_header
 from lookalike.errors import DataError
@@ -34,6 +37,7 @@ MAX_BYTES = 256_000_000
 _PIECE = 1 << 24
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _EXIF_ORIENTATION = 0x0112
+_STRIP_PIXELS = 4_000_000
 
 
 def read_image_bytes(path: str | Path) -> bytes:
@@ -107,6 +111,7 @@ def decode_image(
             return _decode_jpeg(data, header.orientation, scale_to)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            _silence_decoders()
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image.size, max_pixels, name)
                 if image.format == "JPEG" and image.mode in ("RGB", "L"):
@@ -119,10 +124,22 @@ def decode_image(
         raise DataError(
             f"{name}: not an image, or of a kind that is not read ({', '.join(FORMATS)})."
         ) from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
-        raise DataError(f"{name}: damaged image ({error}).") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name}: {error}.") from error
+        raise DataError(f"{name}: {str(error).rstrip('.')}.") from error
+    except Exception as error:  # noqa: BLE001 - decoders fail in every way; AVIF's by RuntimeError
+        raise DataError(f"{name}: damaged image ({error}).") from error
+
+
+@cache
+def _silence_decoders() -> None:
+    """Keep decoders from printing; what they say is in the error, which names the file."""
+    # without any handler, the logging module prints what Pillow logs beside raising it
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(AttributeError, OSError):
+        # libtiff prints unless it is given no handler; Pillow does that for its warnings alone
+        silence = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+        silence.argtypes, silence.restype = [ctypes.c_void_p], ctypes.c_void_p
+        silence(None)
 
 
 def image_format(data: bytes) -> str:
@@ -184,6 +201,18 @@ def _decode_other(image: Image.Image, alpha: Alpha) -> RGBImage:
         return _scale_16_bits(image)
     if image.mode == "F":
         raise ValueError("pixels are floating point numbers")
+    width, height = image.size
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    # in strips: converting all at once takes four copies of a large image
+    step = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        strip = image.crop((0, top, width, bottom)) if step < height else image
+        pixels[top:bottom] = np.asarray(_to_rgb(strip, alpha))
+    return pixels
+
+
+def _to_rgb(image: Image.Image, alpha: Alpha) -> Image.Image:
     transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
     if transparent and alpha == "white":
         layer = image.convert("RGBA")
@@ -191,10 +220,11 @@ def _decode_other(image: Image.Image, alpha: Alpha) -> RGBImage:
         image = Image.alpha_composite(white, layer)
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
+    return image.convert("RGB")
 
 
 def _scale_16_bits(image: Image.Image) -> RGBImage:
-    gray = np.asarray(image).astype(np.int64)
-    gray = np.clip(gray, 0, 65535) >> 8
-    return np.repeat(gray.astype(np.uint8)[:, :, None], 3, axis=2)
+    gray = np.asarray(image)
+    if gray.dtype != np.uint16:
+        gray = np.clip(gray, 0, 65535)
+    return np.repeat((gray >> 8).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +25,22 @@ class ImageFiles(Protocol):
         ...
 
 
+_LISTED_ONLY = ContextVar("listed_only", default=False)
+
+
+@contextmanager
+def listed_only() -> Iterator[None]:
+    """Make data sets of lists whose files may be missing, for who will look at every file.
+
+    Readers build their data sets themselves, so this cannot be an argument of the constructor.
+    """
+    token = _LISTED_ONLY.set(True)
+    try:
+        yield
+    finally:
+        _LISTED_ONLY.reset(token)
+
+
 class FolderFiles:
     """A file for each image, below one folder.
 
@@ -39,7 +57,8 @@ class FolderFiles:
         self.root, self.paths = root, paths
         if not root.is_dir():
             raise DataError(f"{root}: the image folder does not exist.")
-        self._check(where)
+        if not _LISTED_ONLY.get():
+            self._check(where)
 
     def read(self, index: int) -> bytes:
         """Return the content of an image's file."""

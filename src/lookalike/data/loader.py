@@ -3,68 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from lookalike.data.batch_memory import BatchMemory
-from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.draws import Draw, Draws, Plan
-from lookalike.data.randomness import mix, reseed, seeded, streams_kept
+from lookalike.data.randomness import mix, seeded
+from lookalike.data.reading import Failure, Seeded, SkippingSeeded, deals_groups
 from lookalike.data.transforms.kernels import compiled
-from lookalike.errors import DataError, LookalikeError
-from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch, Sample
+from lookalike.errors import DataError
+from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """What went wrong with a batch, on its way from a worker.
-
-    An exception raised inside a worker would arrive wrapped in its traceback, after a wait of
-    five seconds for each worker.
-    """
-
-    message: str
-
-
-def collate(samples: Iterable[Sample], number: int, memory: BatchMemory | None = None) -> Batch:
-    """Put samples into a batch, each as soon as it is made: its memory is then used again.
-
-    Args:
-        samples: As many as ``number``.
-        number: Images of the batch, B.
-        memory: Where that of the batch comes from.
-
-    Raises:
-        DataError: If the images differ in size, naming both sizes.
-    """
-    memory, images = memory or BatchMemory(), None
-    facts: list[tuple[int, int, int]] = []
-    for row, sample in enumerate(samples):
-        image = sample.image
-        if images is None:
-            images = memory.room((number, *image.shape), image.dtype)
-        elif image.shape != images.shape[1:]:
-            sizes = sorted({tuple(images.shape[1:]), tuple(image.shape)})
-            raise DataError(
-                f"the images of a batch differ in size: {sizes}; end the transforms with a "
-                "resize or crop to a fixed size."
-            )
-        if image.data_ptr() != images[row].data_ptr():
-            images[row] = image
-        memory.offer(images, row + 1)
-        facts.append((sample.label, sample.camera, sample.index))
-    assert images is not None
-    labels, cameras, indices = (torch.tensor(column) for column in zip(*facts, strict=True))
-    return Batch(images, labels, cameras, indices)
-
-
-def _raise_failures(batches: Iterable[Batch | _Failure]) -> Iterator[Batch]:
+def _raise_failures(batches: Iterable[Batch | Failure]) -> Iterator[Batch]:
     for batch in batches:
-        if isinstance(batch, _Failure):
+        if isinstance(batch, Failure):
             raise DataError(batch.message)
         yield batch
 
@@ -102,6 +58,9 @@ class EndlessBatches:
         prefetch_factor: Batches each worker keeps ready.
         pin_memory: Ready the batches for a GPU.
         mixture: Mixes the images of each batch; labels become targets ``[B, C]``.
+        skip_bad: Leave out images that cannot be read, with all images of their label in the batch
+            where a sampler deals labels in groups; a batch with fewer than two images (labels) left
+            is empty. What is left out stands in the batch. False makes it an error.
     """
 
     def __init__(
@@ -114,11 +73,12 @@ class EndlessBatches:
         prefetch_factor: int | None = None,
         pin_memory: bool = False,
         mixture: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        skip_bad: bool = False,
     ) -> None:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.pin_memory, self.mixture = pin_memory, mixture
-        self.draws = Draws(sampler, seed)
+        self.draws, self.skip_bad = Draws(sampler, seed), skip_bad
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -131,9 +91,12 @@ class EndlessBatches:
             plan: What :meth:`plan_of` said of it; saves planning all the epochs before.
         """
         self.draws = Draws(self.sampler, self.seed, batch, plan)
+        read = Seeded(self.dataset)
+        if self.skip_bad:
+            read = SkippingSeeded(self.dataset, whole_labels=deals_groups(self.sampler))
         loaded = _raise_failures(
             _torch_loader(
-                self.dataset,
+                read,
                 self.draws,
                 self.num_workers,
                 self.prefetch_factor,
@@ -149,6 +112,12 @@ class EndlessBatches:
     def _mixed(self, batches: Iterator[Batch], first: int) -> Iterator[Batch]:
         assert self.mixture is not None
         for number, batch in enumerate(batches, start=first):
+            if batch.bad and len(batch.labels) % 2:
+                # some mixtures go by pairs
+                batch = batch.rows(torch.arange(len(batch.labels)) > 0)
+            if not len(batch.labels):
+                yield batch
+                continue
             with seeded(mix(self.seed, number)):
                 images, targets = self.mixture(batch.images, batch.labels)
             yield replace(batch, images=images, labels=targets)
@@ -208,12 +177,12 @@ def read_batches(
 ) -> Batches:
     """Return the batches of a plan: lists of indices, of any of the images."""
     draws = [[(i, mix(i)) for i in batch] for batch in plan]
-    loader = _torch_loader(dataset, draws, num_workers, prefetch_factor, pin_memory)
+    loader = _torch_loader(Seeded(dataset), draws, num_workers, prefetch_factor, pin_memory)
     return Batches(loader, plan)
 
 
 def _torch_loader(
-    dataset: ImageSource,
+    read: Seeded,
     draws: Iterable[list[Draw]],
     num_workers: int,
     prefetch_factor: int | None,
@@ -222,10 +191,9 @@ def _torch_loader(
     if num_workers:
         # processes that are forked have the kernels then, without importing numba each
         compiled()
-    images: Any = _Seeded(dataset)
     batches: Any = draws
     return DataLoader(
-        images,
+        read,
         batch_sampler=batches,
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,
@@ -233,31 +201,6 @@ def _torch_loader(
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )
-
-
-class _Seeded(Dataset[Batch | _Failure]):
-    """Reads the images of a batch, each under the seed that its draw carries."""
-
-    def __init__(self, dataset: ImageSource) -> None:
-        self.dataset, self.memory = dataset, BatchMemory()
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitems__(self, draws: Sequence[Draw]) -> Batch | _Failure:
-        self.memory.row = None
-        try:
-            with streams_kept():
-                return collate(map(self._read, draws), len(draws), self.memory)
-        except LookalikeError as error:
-            return _Failure(str(error))
-
-    def _read(self, draw: Draw) -> Sample:
-        index, seed = draw
-        reseed(seed)
-        if isinstance(self.dataset, ImageDataset):
-            return self.dataset.read_into(index, self.memory.row)
-        return self.dataset[index]
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -17,6 +17,7 @@ from lookalike.errors import CheckpointError, DivergedError
 from lookalike.training.averages import Averages, Stopwatch, shown
 from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
+from lookalike.training.quarantine import QuarantinedBatches
 from lookalike.training.random_state import random_state, restore_random_state
 from lookalike.training.run_log import RunLog
 from lookalike.training.stop_signals import StopRequest, stop_on_signals
@@ -61,7 +62,7 @@ class Trainer:
     """
 
     update: Update
-    batches: EndlessBatches | PairedBatches | FeatureBatches
+    batches: EndlessBatches | PairedBatches | FeatureBatches | QuarantinedBatches
     epochs: int
     iterations_per_epoch: int
     folder: Path
@@ -138,6 +139,10 @@ class Trainer:
 
     def _iteration(self, epoch: int, index: int, batch: Batch) -> None:
         self.stopwatch.data_ready()
+        if not len(batch.labels):
+            self.update.skip(self.iteration)
+            self.iteration += 1
+            return
         batch = batch.to(self.device)
         output, terms = self.update.gradients(batch, self.iteration)
         printing = index % self.print_every == 0
@@ -209,8 +214,7 @@ class Trainer:
         return found
 
     def _print(self, epoch: int, index: int, rates: Sequence[float]) -> None:
-        means = self.averages.read()
-        watch = self.stopwatch
+        means, watch = self.averages.read(), self.stopwatch
         named = zip([optimizer.name for optimizer in self.update.optimizers], rates, strict=True)
         learning_rates = ", ".join(f"lr({name}): {rate:.8f}" for name, rate in named)
         left = self.epochs * self.iterations_per_epoch - self.iteration
@@ -221,13 +225,7 @@ class Trainer:
         )
         self.log.record(
             "train",
-            {
-                "epoch": epoch + 1,
-                "step": self.iteration,
-                "lr": rates[0],
-                **means,
-                **watch.costs(),
-            },
+            {"epoch": epoch + 1, "step": self.iteration, "lr": rates[0], **means, **watch.costs()},
         )
         watch.restart()
 

@@ -95,6 +95,11 @@ class Update:
             self._average()
         return [optimizer.learning_rate(step) for optimizer in self.optimizers]
 
+    def skip(self, iteration: int) -> None:
+        """Pass over a batch without images; step if others have left gradients for this step."""
+        if any(parameter.grad is not None for parameter in self.model.parameters()):
+            self.apply(iteration)
+
     def _average(self) -> None:
         if self.averaged is None:
             return

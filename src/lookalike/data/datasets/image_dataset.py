@@ -137,7 +137,8 @@ class ImageDataset:
             what = "their labels come" if self.label_key else "they come, without a description,"
             raise DataError(f"{self.source}: images have no content: {what} from transforms.")
         box = None if self.boxes is None else self.boxes[index]
-        chain = f"{self.transforms.backend} {description} {box}\n"  # type: ignore[attr-defined]
+        backend = getattr(self.transforms, "backend", "")
+        chain = f"{backend} {description} {box}\n"
         return hashlib.sha256(chain.encode() + self.file_bytes(index)).digest()
 
     def with_transforms(self, transforms: Callable[[Any], Any]) -> ImageDataset:
