@@ -47,3 +47,14 @@ def test_labels_that_transforms_tell_cannot_be_packed(tiny):
     )
     with pytest.raises(ConfigError, match="CustomLabelDataset cannot be packed: its labels"):
         run(tiny)
+
+
+def test_the_data_doctor_says_that_packed_images_were_looked_at(tiny, tmp_path):
+    from lookalike.assembly.data_doctor import list_data
+    from lookalike.assembly.load import load_run
+
+    run(tiny)
+    packed_too = f"DataLoader.Train.dataset={{name: PackedDataset, image_root: {tiny / 'new'}}}"
+    data = list_data(load_run(tiny / "run.yaml", [packed_too]))
+    assert "Train" not in [split.name for split in data.splits]
+    assert any("Train is packed" in note for note in data.notes)

@@ -18,6 +18,7 @@ from lookalike.config.schema import DistillationSection, SplitSection
 from lookalike.data.doctor import AllRows, Diagnosis, Finding, ListedSplit, diagnose, examine_files
 from lookalike.data.doctor.splits import Role
 from lookalike.data.image_files import listed_only
+from lookalike.data.shards import Shards
 from lookalike.errors import ConfigError, LookalikeError, Problem
 
 
@@ -53,6 +54,12 @@ def list_data(run: Run) -> ListedData:
             dataset = make_dataset(section.dataset, run.allow_import)
             if not hasattr(dataset, "image_root") or hasattr(dataset, "arrays"):
                 data.notes.append(f"{name} is not made of image files; it is not looked at.")
+                continue
+            if isinstance(getattr(dataset, "files", None), Shards):
+                data.notes.append(
+                    f"{name} is packed; it is not looked at. Its images were decoded when they "
+                    "were packed, and each is held against its checksum when it is read."
+                )
                 continue
             data.splits.append(ListedSplit.of(name, role, dataset))
             if role == "train":
