@@ -13,6 +13,7 @@ from benchmarks.speed.systems import inputs
 from benchmarks.speed.systems.training_ours import OPTIMIZER
 from benchmarks.speed.work import Work
 from lookalike import Batch, EmbeddingModel, build
+from lookalike.optim import RowsInBackward
 from lookalike.training.precision import Precision
 from lookalike.training.update import Update
 
@@ -27,6 +28,9 @@ def _update(sizes: Mapping[str, Any], where: Where, options: dict[str, Any]) -> 
     model = EmbeddingModel(nn.Flatten(), head=head).to(device)
     loss = build("loss", [{"CELoss": {"weight": 1.0}}]).to(device)
     optimizer = build("optimizer", OPTIMIZER, model=model, loss=loss)
+    if head.in_parts:
+        # as the trainer does where the optimiser allows it
+        head.update = RowsInBackward(optimizer, head.weight)
     stepping = Update(model, loss, [optimizer], precision=Precision(device))
     vectors, targets = (torch.from_numpy(one) for one in inputs.embeddings(sizes, where.seed))
     pixels = vectors[:, :, None, None].to(device).requires_grad_()
