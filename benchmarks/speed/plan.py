@@ -66,7 +66,7 @@ class Topic:
         prepare: ``module:function`` in ``systems`` that writes files for the cases into the folder
             it is given, before the rounds.
         least: Timed calls at least, whatever they take.
-        warm: Never count a first call, however long it takes.
+        warm: Never count a peer's first call, however long it takes; ours never counts.
         rounds: At most so many.
     """
 

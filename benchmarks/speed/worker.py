@@ -39,7 +39,9 @@ def run_case(topic: Topic, job: dict[str, Any], name: str) -> Outcome:
     try:
         if where.device != "cpu" and not system.gpu:
             raise NotImplementedError("runs on the CPU only")
-        make, budget = find(system.place), Budget(job["seconds"], job["least"])
+        make = find(system.place)
+        cold = system.role == "peer" and not topic.warm
+        budget = Budget(job["seconds"], job["least"], cold)
         outcome = measure(lambda: make(case.sizes, where), topic, where, budget)
     except Exception as error:  # noqa: BLE001 - a peer may fail in any way, and others go on
         lines = str(error).strip().splitlines() or [""]
