@@ -32,17 +32,17 @@ class OpenLabels:
         labels, first, end, size = self.open, self.first, self.end, len(self.open)
         if size < number:
             return None
-        # the first steps of a shuffle, from behind: those drawn stand together at the end
-        for last in range(size - 1, size - 1 - number, -1):
-            place = int(next(uniforms) * (last + 1))
-            labels[place], labels[last] = labels[last], labels[place]
-        drawn, groups = labels[size - number :], []
-        del labels[size - number :]
-        for label in drawn:
+        groups, still_open = [], []
+        for length, uniform in zip(range(size, size - number, -1), uniforms, strict=False):
+            place = int(uniform * length)
+            label = labels[place]
+            labels[place] = labels[length - 1]  # the last one fills the gap
             group = end[label] = end[label] - 1
             groups.append(group)
             if group > first[label]:
-                labels.append(label)
+                still_open.append(label)
+        del labels[size - number :]
+        labels.extend(still_open)
         return groups
 
 
