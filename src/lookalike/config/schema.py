@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from lookalike.config.specs import (
     ComponentSpec,
     Frame,
+    Limit,
     NonNegativeInt,
     OptimizerSpec,
     PositiveInt,
@@ -27,8 +28,6 @@ ImageShape = Annotated[
     list[PositiveInt], Field(min_length=3, max_length=3), AfterValidator(lambda s: _colours(s))
 ]
 
-Limit = Annotated[float, Field(ge=0.0, allow_inf_nan=False), AfterValidator(lambda n: _limit(n))]
-
 _DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "xpu", "npu", "mlu", "ascend", "intel_gpu")
 
 
@@ -36,12 +35,6 @@ def _device(name: str) -> str:
     if name.split(":")[0] not in _DEVICES:
         raise PydanticCustomError("device", "one of {names}", {"names": ", ".join(_DEVICES)})
     return name
-
-
-def _limit(value: float) -> float:
-    if value > 1.0 and value != int(value):
-        raise PydanticCustomError("limit", "a share below 1, or a whole number of images")
-    return value
 
 
 def _colours(shape: list[int]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -17,6 +17,16 @@ def _not_bool(value: Any) -> Any:
 Whole = Annotated[int, BeforeValidator(_not_bool), Field(ge=-(2**63), lt=2**63)]
 PositiveInt = Annotated[Whole, Field(gt=0)]
 NonNegativeInt = Annotated[Whole, Field(ge=0)]
+
+
+def _limit(value: float) -> float:
+    if value > 1.0 and value != int(value):
+        raise PydanticCustomError("limit", "a share below 1, or a whole number of images")
+    return value
+
+
+Limit = Annotated[float, Field(ge=0.0, allow_inf_nan=False), AfterValidator(_limit)]
+"""A share below 1, or from 1 on a number."""
 
 
 class Frame(BaseModel):
