@@ -53,4 +53,6 @@ def test_a_reference_yaml_runs_unchanged(path, tmp_path):
     assert output.shape == (3, card["output"]["size"])
     if onnx:
         again = run_onnx(folder / "model.onnx")(images)
-        torch.testing.assert_close(output, again, rtol=1e-3, atol=1e-4)
+        # numbers near zero carry the rounding of the large ones they are sums of
+        largest = max(1.0, float(output.abs().max()))
+        torch.testing.assert_close(output, again, rtol=1e-3, atol=1e-4 * largest)

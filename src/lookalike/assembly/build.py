@@ -46,7 +46,8 @@ def build(kind: str, spec: Any, *, allow_import: Sequence[str] = (), **runtime: 
         Traceback (most recent call last):
             ...
         lookalike.errors.ConfigError: head ArcMargin.embeding_size: unknown argument. Did you mean \
-'embedding_size'? It takes: easy_margin, embedding_size, gradient, margin, num_classes, scale.
+'embedding_size'? It takes: chunk_size, easy_margin, embedding_size, gradient, margin, \
+num_classes, sample_rate, scale.
         head ArcMargin.embedding_size: is missing; it has no default.
     """
     if kind not in _BUILDERS:
