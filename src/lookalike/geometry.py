@@ -1,13 +1,14 @@
-"""Directions of embeddings: what heads, losses and retrieval share."""
+"""Directions of embeddings and their gradients: what heads, losses and retrieval share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -29,8 +30,18 @@ def unit(vectors: Tensor) -> Tensor:
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     vectors = at_least_float32(vectors)
-    norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    return vectors / torch.where(norms > 1e-12, norms, 1.0)
+    return vectors / lengths(vectors)[:, None]
+
+
+def lengths(vectors: Tensor) -> Tensor:
+    """Return the length of each vector ``[..., D]``; 1 for a zero one, which is passed on as it is.
+
+    Example:
+        >>> lengths(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [5.0, 1.0]
+    """
+    norms = torch.linalg.vector_norm(vectors, dim=-1)
+    return torch.where(norms > 1e-12, norms, 1.0)
 
 
 def cosines(embeddings: Tensor, weight: Tensor) -> Tensor:
@@ -49,14 +60,27 @@ def cosines(embeddings: Tensor, weight: Tensor) -> Tensor:
     with torch.autocast(embeddings.device.type, enabled=False):
         directions, weight = unit(embeddings), at_least_float32(weight)
         if not torch.is_grad_enabled():
-            return F.linear(directions, weight) * _inverse_lengths(weight)
+            return F.linear(directions, weight) * (1.0 / lengths(weight))
         cosine: Tensor = _Cosines.apply(directions, weight)
         return cosine
 
 
-def _inverse_lengths(weight: Tensor) -> Tensor:
-    lengths = torch.linalg.vector_norm(weight, dim=1)
-    return 1.0 / torch.where(lengths > 1e-12, lengths, 1.0)
+def first_derivative_only(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse a graph of the backward pass, whose second derivatives would lack these in silence.
+
+    Raises:
+        RuntimeError: In the backward pass, if it is asked for with ``create_graph``.
+    """
+
+    @wraps(backward)
+    def checked(ctx: Any, *gradients: Any) -> Any:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "this can be differentiated once, not twice; leave out create_graph=True."
+            )
+        return backward(ctx, *gradients)
+
+    return checked
 
 
 class _Cosines(torch.autograd.Function):
@@ -69,13 +93,13 @@ class _Cosines(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, directions: Tensor, weight: Tensor) -> Tensor:
-        inverse = _inverse_lengths(weight)
+        inverse = 1.0 / lengths(weight)
         cosine = F.linear(directions, weight).mul_(inverse)
         ctx.save_for_backward(directions, weight, inverse, cosine)
         return cosine
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
         directions, weight, inverse, cosine = ctx.saved_tensors
         scaled = gradients[0] * inverse

@@ -291,3 +291,11 @@ def test_a_step_needs_the_memory_of_a_chunk_only():
     # cosines, logits, their comparison and derivative; rows of a chunk; the batch's own classes
     bound = 4 * (6 * size * chunk + 2 * chunk * width + 4 * size * width) + classes
     assert int(done.stdout) * 1024 < bound + 16e6
+
+
+@pytest.mark.parametrize("extra", [{}, {"chunk_size": 7}])
+def test_a_second_derivative_is_refused_aloud(extra):
+    head, (x, labels) = make("ArcMargin", **extra), batch()
+    loss = CrossEntropy()({"logits": head(x, labels)}, labels)
+    with pytest.raises(RuntimeError, match="differentiated once"):
+        torch.autograd.grad(loss, x, create_graph=True)

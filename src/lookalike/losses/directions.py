@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lookalike.geometry import unit
-from lookalike.losses.first_derivative import first_derivative_only
+from lookalike.geometry import first_derivative_only, lengths, unit
 
 
 def directions(vectors: Tensor) -> Tensor:
@@ -35,8 +34,7 @@ def turn_(gradient: Tensor, found: Tensor, vectors: Tensor) -> Tensor:
     What points along a direction does not change it.
     """
     along = (gradient * found).sum(dim=1, keepdim=True)
-    norms = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-    return gradient.addcmul_(found, along, value=-1.0).div_(torch.where(norms > 1e-12, norms, 1.0))
+    return gradient.addcmul_(found, along, value=-1.0).div_(lengths(vectors)[:, None])
 
 
 class _Directions(torch.autograd.Function):

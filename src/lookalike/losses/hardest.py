@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lookalike.geometry import unit
+from lookalike.geometry import first_derivative_only, unit
 from lookalike.losses.directions import turn_
-from lookalike.losses.first_derivative import first_derivative_only
 from lookalike.losses.pair_gradient import blocks, similarities
 from lookalike.losses.partners import Partners
 

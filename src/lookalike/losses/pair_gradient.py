@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lookalike.geometry import unit
+from lookalike.geometry import first_derivative_only, unit
 from lookalike.losses.directions import turn_
-from lookalike.losses.first_derivative import first_derivative_only
 from lookalike.losses.pairs import NOTHING
 
 # A loss of a block: reads similarities [R, B] of the anchors of the slice, returns its part of

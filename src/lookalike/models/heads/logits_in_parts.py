@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from lookalike.geometry import first_derivative_only, lengths
 
 Rows = slice | Tensor
 """Which rows of a weight: consecutive ones, or their indices."""
@@ -107,9 +108,8 @@ class LogitsInParts:
         """Return the cosine of each image with its own class ``[B]``."""
         classes = self.labels if self.classes is None else self.classes[self.labels]
         own = weight.view(-1, self.num_centers, weight.shape[1])[classes]
-        lengths = torch.linalg.vector_norm(own, dim=2)
         cosine = torch.einsum("bd,bkd->bk", self.embeddings.detach(), own)
-        return (cosine * _inverse(lengths)).amax(dim=1)
+        return (cosine * (1.0 / lengths(own))).amax(dim=1)
 
 
 class _Chunk:
@@ -119,7 +119,7 @@ class _Chunk:
         self.parts, self.rows, self.size = parts, rows, stop - start
         weight = parts.weight.detach()
         self.weight = weight[rows] if isinstance(rows, slice) else weight.index_select(0, rows)
-        self.inverse = _inverse(torch.linalg.vector_norm(self.weight, dim=1))
+        self.inverse = 1.0 / lengths(self.weight)
         place = parts.labels - start
         self.inside = (place >= 0) & (place < self.size)
         self.place = place.clamp(0, self.size - 1)[:, None]
@@ -145,11 +145,6 @@ class _Chunk:
             return values
         spread = values.new_zeros(*values.shape, self.parts.num_centers)
         return spread.scatter_(2, self.nearest[:, :, None], values[:, :, None]).flatten(1)
-
-
-def _inverse(lengths: Tensor) -> Tensor:
-    """Return 1 / length; 1 for a row of zeros, which is passed on as it is."""
-    return 1.0 / torch.where(lengths > 1e-12, lengths, 1.0)
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -186,7 +181,7 @@ class _CrossEntropy(torch.autograd.Function):
         return log_total - (1.0 - smoothing) * target - uniform * plain
 
     @staticmethod
-    @once_differentiable
+    @first_derivative_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         embeddings, weight, target, slope, log_total = ctx.saved_tensors
         parts: LogitsInParts = ctx.parts
