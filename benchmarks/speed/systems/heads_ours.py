@@ -60,9 +60,9 @@ def dense(sizes: Mapping[str, Any], where: Where) -> Work:
 
 def chunked(sizes: Mapping[str, Any], where: Where) -> Work:
     """Prepare the head that never keeps them."""
-    return _update(sizes, where, {"chunk_size": 2048})
+    return _update(sizes, where, {"chunk_size": 1000})
 
 
 def sampled(sizes: Mapping[str, Any], where: Where) -> Work:
     """Prepare the head that draws a tenth of the classes for each batch."""
-    return _update(sizes, where, {"chunk_size": 2048, "sample_rate": 0.1})
+    return _update(sizes, where, {"chunk_size": 1000, "sample_rate": 0.1})

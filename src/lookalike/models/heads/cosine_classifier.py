@@ -13,7 +13,7 @@ from lookalike.geometry import cosines, unit
 from lookalike.models.heads.logits_in_parts import LogitsInParts, RowUpdate
 from lookalike.models.heads.target import check_scale, class_weight, true_class, with_true_class
 
-_CHUNK = 2048
+_CHUNK = 1000
 
 
 class CosineClassifier(nn.Module, ABC):

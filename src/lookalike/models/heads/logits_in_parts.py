@@ -71,7 +71,7 @@ class LogitsInParts:
     labels: Tensor
     margin: Margin
     num_centers: int = 1
-    chunk_size: int = 2048
+    chunk_size: int = 1000
     classes: Tensor | None = None
     update: RowUpdate | None = None
     ranks: Tensor | None = field(default=None, init=False)
@@ -93,16 +93,22 @@ class LogitsInParts:
             return len(self.classes)
         return len(self.weight) // self.num_centers
 
-    def chunks(self) -> Iterator[_Chunk]:
-        """Yield the classes, some at a time."""
+    def chunks(self, inverse: Tensor | None = None) -> Iterator[_Chunk]:
+        """Yield the classes, some at a time.
+
+        Args:
+            inverse: One over the length of each row of the chunks, one chunk after the other, if
+                known.
+        """
+        centers = self.num_centers
         for start in range(0, self.num_classes, self.chunk_size):
             stop = min(start + self.chunk_size, self.num_classes)
-            centers = self.num_centers
             rows: Rows = slice(start * centers, stop * centers)
             if self.classes is not None:
                 first = self.classes[start:stop, None] * centers
                 rows = (first + torch.arange(centers, device=first.device)).flatten()
-            yield _Chunk(self, start, stop, rows)
+            known = None if inverse is None else inverse[start * centers : stop * centers]
+            yield _Chunk(self, start, stop, rows, known)
 
     def true_cosine(self, weight: Tensor) -> Tensor:
         """Return the cosine of each image with its own class ``[B]``."""
@@ -115,11 +121,13 @@ class LogitsInParts:
 class _Chunk:
     """Some classes: their weights, cosines, and where the true classes are among them."""
 
-    def __init__(self, parts: LogitsInParts, start: int, stop: int, rows: Rows) -> None:
+    def __init__(
+        self, parts: LogitsInParts, start: int, stop: int, rows: Rows, inverse: Tensor | None
+    ) -> None:
         self.parts, self.rows, self.size = parts, rows, stop - start
         weight = parts.weight.detach()
         self.weight = weight[rows] if isinstance(rows, slice) else weight.index_select(0, rows)
-        self.inverse = 1.0 / lengths(self.weight)
+        self.inverse = 1.0 / lengths(self.weight) if inverse is None else inverse
         place = parts.labels - start
         self.inside = (place >= 0) & (place < self.size)
         self.place = place.clamp(0, self.size - 1)[:, None]
@@ -157,44 +165,49 @@ class _CrossEntropy(torch.autograd.Function):
         margin, own = parts.margin, parts.true_cosine(weight.detach())
         with torch.enable_grad():
             own.requires_grad_()
-            target = margin.scale * margin.own(own)
-            (slope,) = torch.autograd.grad(target.sum(), own)
-        target = target.detach()
+            changed = margin.own(own)
+            (slope,) = torch.autograd.grad(changed.sum(), own)
+        changed = changed.detach()
+        target = margin.scale * changed
         # the running log-sum-exp begins with the true class
         highest, total, plain = target.clone(), torch.ones_like(target), target.clone()
-        above = torch.zeros_like(target, dtype=torch.int64)
+        above = torch.zeros_like(target)
+        nothing, inverses = torch.zeros_like(target), []
         for chunk in parts.chunks():
-            logits = margin.others(chunk.cosines(embeddings)).mul_(margin.scale)
+            logits = margin.others(chunk.cosines(embeddings))
+            inverses.append(chunk.inverse)
             if smoothing:
-                chunk.put(logits, torch.zeros_like(target))
-                plain += logits.sum(dim=1)
-            chunk.put(logits, torch.full_like(target, -torch.inf))
-            above += (logits > target[:, None]).sum(dim=1)
-            new = torch.maximum(highest, logits.amax(dim=1))
+                chunk.put(logits, nothing)
+                plain += logits.sum(dim=1) * margin.scale
+            chunk.put(logits, nothing - torch.inf)
+            # a comparison that writes numbers costs a sixth of one whose truth values are counted
+            buffer = torch.empty_like(logits)
+            above += torch.gt(logits, changed[:, None], out=buffer).sum(dim=1)
+            new = torch.maximum(highest, logits.amax(dim=1) * margin.scale)
             total *= (highest - new).exp()
-            total += logits.sub_(new[:, None]).exp_().sum(dim=1)
+            torch.add(-new[:, None], logits, alpha=margin.scale, out=buffer)
+            total += buffer.exp_().sum(dim=1)
             highest = new
         log_total = highest + total.log()
-        ctx.save_for_backward(embeddings, weight, target, slope, log_total)
-        ctx.parts, ctx.smoothing, parts.ranks = parts, smoothing, above
+        ctx.save_for_backward(embeddings, weight, target, slope, log_total, torch.cat(inverses))
+        ctx.parts, ctx.smoothing, parts.ranks = parts, smoothing, above.long()
         uniform = smoothing / parts.num_classes
         return log_total - (1.0 - smoothing) * target - uniform * plain
 
     @staticmethod
     @first_derivative_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        embeddings, weight, target, slope, log_total = ctx.saved_tensors
+        embeddings, weight, target, slope, log_total, inverse = ctx.saved_tensors
         parts: LogitsInParts = ctx.parts
         margin, uniform = parts.margin, ctx.smoothing / parts.num_classes
         own = ((target - log_total).exp() - (1.0 - ctx.smoothing) - uniform) * slope
-        own /= margin.scale
         factor = gradients[0] * margin.scale
         right = embeddings * factor[:, None]
         by_embeddings = torch.zeros_like(embeddings)
         by_weight = None
         if parts.update is None and ctx.needs_input_grad[1]:
             by_weight = torch.zeros_like(weight)
-        for chunk in parts.chunks():
+        for chunk in parts.chunks(inverse):
             cosine = chunk.cosines(embeddings)
             logits = margin.others(cosine)
             changed = margin.slope(cosine)
