@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from lookalike.assembly.brief_draws import brief_draws
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.model import STOPS
@@ -21,13 +22,14 @@ def run_check(
 ) -> None:
     """Build a run without starting it and print what it consists of."""
     run = load_run(config, overrides, allow_import=allow_import)
-    job = build_job(
-        run,
-        training=run.config.DataLoader.Train is not None,
-        strict_device=strict_device,
-        need_weights=False,
-    )
-    report = check_report(job)
+    with brief_draws():
+        job = build_job(
+            run,
+            training=run.config.DataLoader.Train is not None,
+            strict_device=strict_device,
+            need_weights=False,
+        )
+        report = check_report(job)
     if as_json:
         print(json.dumps(report.facts, indent=1))  # noqa: T201
         return

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lookalike.cli.guard import guarded
+from lookalike.cli.importing import importing
 from lookalike.cli.measuring import compare, embed, evaluate
 from lookalike.cli.options import (
     AllowImport,
@@ -47,7 +48,8 @@ def train(
 ) -> None:
     """Train a model as a YAML describes."""
     with guarded(debug):
-        from lookalike.cli.train import run_training
+        with importing():
+            from lookalike.cli.train import run_training
 
         run_training(
             config,
@@ -78,7 +80,8 @@ def export_model(
 ) -> None:
     """Write a trained model to files, compared with the model before they are kept."""
     with guarded(debug):
-        from lookalike.cli.export import run_export
+        with importing():
+            from lookalike.cli.export import run_export
 
         run_export(
             config,
@@ -106,7 +109,8 @@ def convert(
 ) -> None:
     """Turn a weight file into one of ours, complete or not at all."""
     with guarded(debug):
-        from lookalike.cli.convert import run_convert
+        with importing():
+            from lookalike.cli.convert import run_convert
 
         run_convert(
             source,
@@ -132,7 +136,8 @@ def pack(
 ) -> None:
     """Put the images of a YAML's split into a few large tar files, with an index."""
     with guarded(debug):
-        from lookalike.cli.pack import run_pack
+        with importing():
+            from lookalike.cli.pack import run_pack
 
         run_pack(
             config,
@@ -162,7 +167,8 @@ def check(
     """Build everything a YAML describes, without training, and tell what would run."""
     with guarded(debug):
         if data:
-            from lookalike.cli.check_data import run_data_check
+            with importing():
+                from lookalike.cli.check_data import run_data_check
 
             run_data_check(
                 config,
@@ -176,7 +182,8 @@ def check(
             return
         if report or write_clean_list or workers:
             raise ConfigError("--report, --write-clean-list and --workers belong to --data.")
-        from lookalike.cli.check import run_check
+        with importing():
+            from lookalike.cli.check import run_check
 
         run_check(
             config,
@@ -199,7 +206,8 @@ def list_components(
 ) -> None:
     """Print the components of a kind, with PaddleClas's names for them."""
     with guarded(debug):
-        from lookalike.cli.list_components import print_components, print_weights
+        with importing():
+            from lookalike.cli.list_components import print_components, print_weights
 
         if weights and kind != "backbones":
             raise ConfigError("--weights belongs to: lookalike list backbones --weights")

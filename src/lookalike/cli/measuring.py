@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike.cli.guard import guarded
+from lookalike.cli.importing import importing
 from lookalike.cli.options import (
     AllowImport,
     AllowMissing,
@@ -76,7 +77,8 @@ def evaluate(
         if (config is None) == (query is None):
             raise ConfigError("give a YAML (-c) or embedding tables (--query, --gallery).")
         if query is not None:
-            from lookalike.cli.evaluate_tables import run_table_evaluation
+            with importing():
+                from lookalike.cli.evaluate_tables import run_table_evaluation
 
             run_table_evaluation(
                 query,
@@ -90,7 +92,8 @@ def evaluate(
                 curve=curve,
             )
             return
-        from lookalike.cli.evaluate import run_evaluation
+        with importing():
+            from lookalike.cli.evaluate import run_evaluation
 
         only_tables = {
             "--metric": metric,
@@ -137,7 +140,8 @@ def compare(
 ) -> None:
     """Tell which of two models is better, if the difference is no noise."""
     with guarded(debug):
-        from lookalike.cli.compare import run_comparison
+        with importing():
+            from lookalike.cli.compare import run_comparison
 
         options = _table_options(
             metric, protocol, ties, normalize, binarize, augment, expand, re_rank, memory
@@ -187,7 +191,8 @@ def embed(
 ) -> None:
     """Write the embeddings of a YAML's split as a table."""
     with guarded(debug):
-        from lookalike.cli.embed import run_embed
+        with importing():
+            from lookalike.cli.embed import run_embed
 
         run_embed(
             config,
