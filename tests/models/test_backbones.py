@@ -17,8 +17,8 @@ from lookalike.models import cut_backbone
 from lookalike.models.backbones.clip_vit import ClipTower
 from lookalike.models.backbones.meta_bin import MetaBatchInstanceNorm
 from lookalike.models.backbones.mobilenet_v3 import SteepHardSigmoid
-from lookalike.models.backbones.pp_lcnet_v2 import fuse_branches
 from lookalike.models.downscale_dropout import DownscaleDropout
+from lookalike.models.fuse_branches import fuse_branches
 from lookalike.models.reference_batch_norm import has_reference_update, reference_batch_norm
 from lookalike.optim import parameter_groups
 from lookalike.optim.groups import collect_rules

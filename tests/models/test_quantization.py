@@ -9,7 +9,7 @@ from torch import nn
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.inference.export import PROGRAM, ExportedModel, run_onnx, write_onnx
+from lookalike.inference.export import PROGRAM, ExportedModel, run_onnx, traced, write_onnx
 from lookalike.models.embedding_model import EmbeddingModel
 from lookalike.models.quantization import Rounding, fix_quantization, quantize_for_training
 from lookalike.training import load_checkpoint
@@ -106,7 +106,7 @@ def test_onnx_shows_the_integers(tmp_path):
     images = torch.randn(2, 3, 8, 8)
     model.train()(images)
     exported = ExportedModel(model)
-    write_onnx(exported, (3, 8, 8), tmp_path / "model.onnx", {})
+    write_onnx(traced(exported, (3, 8, 8)), tmp_path / "model.onnx", {})
     nodes = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
     assert nodes.count("DequantizeLinear") >= 3
     expected = model.eval()(images)["features"].detach()

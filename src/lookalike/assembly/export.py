@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lookalike.inference.export import (
     one_output,
     run_onnx,
     run_program,
+    traced,
     write_onnx,
     write_program,
 )
@@ -148,12 +150,13 @@ def _softmax(job: Job) -> bool:
 def _formats(
     exported: ExportedModel, shape: list[int], card: Mapping[str, Any], onnx: bool
 ) -> list[tuple[str, Callable[[Path], None], Callable[[Path], Runner]]]:
+    program = cache(lambda: traced(exported, shape))  # at the first use, whose errors are told
     formats: list[tuple[str, Callable[[Path], None], Callable[[Path], Runner]]] = [
-        (PROGRAM, lambda path: write_program(exported, shape, path), run_program)
+        (PROGRAM, lambda path: write_program(program(), path), run_program)
     ]
     if onnx:
         facts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in card.items()}
-        formats.append((ONNX, lambda path: write_onnx(exported, shape, path, facts), run_onnx))
+        formats.append((ONNX, lambda path: write_onnx(program(), path, facts), run_onnx))
     return formats
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.errors import SetupError
-from lookalike.models.backbones.pp_lcnet_v2 import fuse_branches
 from lookalike.models.feature_tap import FeatureTap
+from lookalike.models.fuse_branches import fuse_branches
 from lookalike.models.quantization import fix_quantization
 
 PROGRAM, ONNX = "model.pt2", "model.onnx"
@@ -57,26 +57,37 @@ def one_output(model: nn.Module, images: Tensor, key: str, *, softmax: bool) -> 
     return output.softmax(dim=1) if softmax else output
 
 
-def write_program(model: ExportedModel, image_shape: Sequence[int], path: Path) -> None:
-    """Write a torch.export archive; the batch may have any size."""
+def traced(model: ExportedModel, image_shape: Sequence[int]) -> torch.export.ExportedProgram:
+    """Return the graph that both formats are written from; the batch may have any size."""
+    # a batch of one would be taken for a constant
+    example = torch.zeros(2, *image_shape)
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    # an observed cut ends its pass by an exception, which only the strict tracer follows
+    strict = any(isinstance(module, FeatureTap) for module in model.modules())
+    with _quiet(), torch.no_grad():
+        return torch.export.export(
+            model, (example,), dynamic_shapes={"images": {0: batch}}, strict=strict
+        )
+
+
+def write_program(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a torch.export archive."""
     with _quiet():
-        torch.export.save(_program(model, image_shape), path)
+        torch.export.save(program, path)
 
 
-def write_onnx(
-    model: ExportedModel, image_shape: Sequence[int], path: Path, facts: Mapping[str, str]
-) -> None:
-    """Write an ONNX file with ``facts`` in its metadata; the batch may have any size.
+def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping[str, str]) -> None:
+    """Write an ONNX file with ``facts`` in its metadata.
 
     Raises:
         SetupError: If the packages of the extra ``onnx`` are missing.
     """
     _need_onnx()
     with _quiet():
-        written = torch.onnx.export(_program(model, image_shape), dynamo=True, optimize=True)
+        written = torch.onnx.export(program, dynamo=True, optimize=True)
     assert written is not None
     written.model.metadata_props.update(facts)
-    size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
     written.save(str(path), external_data=size > _LARGEST_FILE)
 
 
@@ -111,18 +122,6 @@ def run_onnx(path: Path) -> Runner:
         return torch.from_numpy(output)
 
     return run
-
-
-def _program(model: ExportedModel, image_shape: Sequence[int]) -> torch.export.ExportedProgram:
-    # a batch of one would be taken for a constant
-    example = torch.zeros(2, *image_shape)
-    batch = torch.export.Dim("batch", min=1, max=65536)
-    # an observed cut ends its pass by an exception, which only the strict tracer follows
-    strict = any(isinstance(module, FeatureTap) for module in model.modules())
-    with torch.no_grad():
-        return torch.export.export(
-            model, (example,), dynamic_shapes={"images": {0: batch}}, strict=strict
-        )
 
 
 def _need_onnx() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from timm.models.lcnetv2 import LCNetV2, RepDepthwiseSeparable
 from torch import nn
 
@@ -86,25 +84,4 @@ def pp_lcnet_v2_base_shitu(
 def _start(model: nn.Sequential) -> nn.Sequential:
     initialise_layers(model, conv=kaiming_normal)
     no_decay_in_batch_norms(model)
-    return model
-
-
-def fuse_branches(model: nn.Module) -> nn.Module:
-    """Return a copy for inference in which parallel depth-wise convolutions are one.
-
-    Convolutions and batch norms are linear in evaluation, so the outputs are the same up to
-    rounding. Models without such branches are copied as they are.
-
-    Args:
-        model: A backbone, or any model that contains one.
-
-    Example:
-        >>> model = fuse_branches(pp_lcnet_v2_base(8))
-        >>> type(model.stages[3][0].dw_conv).__name__
-        'Conv2d'
-    """
-    model = deepcopy(model).eval()
-    for block in model.modules():
-        if isinstance(block, RepDepthwiseSeparable):
-            block.reparameterize()
     return model
