@@ -165,7 +165,11 @@ def test_the_exported_folder_embeds_a_split(tiny, onnx_too):
     job = job_of(tiny)
     log = RunLog(tiny / "output", "embed", quiet=True)
     expected = embedded_split(job, "Query", log)
-    found = embedded_by_export(job.run, str(tiny / "inference"), "Query", log, [])
+    folder = str(tiny / "inference")
+    if not onnx_too:
+        with pytest.raises(SetupError, match="--allow-program"):
+            embedded_by_export(job.run, folder, "Query", log, [])
+    found = embedded_by_export(job.run, folder, "Query", log, [], allow_program=not onnx_too)
     torch.testing.assert_close(found.embeddings, expected.embeddings, rtol=1e-3, atol=1e-5)
     assert found.ids == expected.ids
     assert torch.equal(found.labels, expected.labels)

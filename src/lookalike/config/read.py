@@ -100,11 +100,13 @@ def read_yaml(path: str | Path) -> Document:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration.")
-        raw = path.read_bytes()
+        # a device or a pipe has no size to ask for
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lookalike.archives import read_npz
 from lookalike.errors import DataError, SetupError
 from lookalike.types import EmbeddingTable
 
 SUFFIXES = (".npz", ".safetensors", ".parquet")
-_LOCAL_HEADER = 30
 _SAFETENSORS_TYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4",
                       "I8": "i1", "U8": "u1"}  # fmt: skip
 _LARGEST_HEADER = 100_000_000
+_MOST_SIDES = 8
 
 
 def load_table(path: str | Path) -> EmbeddingTable:
@@ -49,7 +49,7 @@ def load_table(path: str | Path) -> EmbeddingTable:
 
 def _read(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".npz":
-        return _read_npz(path)
+        return read_npz(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".parquet":
@@ -97,45 +97,6 @@ def _numbers(array: Any) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _read_npz(path: Path) -> dict[str, Any]:
-    arrays: dict[str, Any] = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = member.filename.removesuffix(".npy")
-            if member.compress_type == zipfile.ZIP_STORED:
-                arrays[name] = _mapped(path, member)
-            else:
-                with archive.open(member) as file:
-                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-    return arrays
-
-
-def _mapped(path: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """Map an array that lies uncompressed in an archive."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset)
-        header = file.read(_LOCAL_HEADER)
-        if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-            raise DataError(f"{path}: damaged at '{member.filename}'.")
-        name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
-        file.seek(member.header_offset + _LOCAL_HEADER + name + extra)
-        version = np.lib.format.read_magic(file)
-        read_header: Any = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read_header(file)
-        if dtype.hasobject:
-            raise DataError(f"{path}: '{member.filename}' holds objects, which could run code.")
-        order: Any = "F" if fortran else "C"
-        if not shape or 0 in shape or dtype.itemsize == 0:
-            file.seek(member.header_offset + _LOCAL_HEADER + name + extra)
-            return np.lib.format.read_array(file, allow_pickle=False)
-        # copy-on-write: nothing is written back, and torch may take it for writable
-        place: Any = (dtype, "c", file.tell(), shape, order)
-        return np.memmap(path, *place)
-
-
 def _read_safetensors(path: Path) -> dict[str, Any]:
     """Map the tensors; texts (ids, fingerprint) stand in the file's metadata as JSON."""
     with path.open("rb") as file:
@@ -148,8 +109,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     for name, about in header.items():
         start, stop = about["data_offsets"]
         dtype = np.dtype(_SAFETENSORS_TYPES[about["dtype"]])
-        shape = tuple(int(side) for side in about["shape"])
-        if int(np.prod(shape)) * dtype.itemsize != stop - start:
+        shape = tuple(int(side) for side in about["shape"][:_MOST_SIDES])
+        if min(shape, default=0) < 0 or not 0 <= start <= stop <= path.stat().st_size - 8 - size:
+            raise DataError(f"{path}: damaged; '{name}' is outside the file.")
+        if math.prod(shape) * dtype.itemsize != stop - start:
             raise DataError(f"{path}: '{name}' is {stop - start} bytes for a shape of {shape}.")
         arrays[name] = np.memmap(path, dtype, "c", 8 + size + start, shape)
     if "ids" in texts:
