@@ -13,7 +13,7 @@ from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.errors import ConfigError, ExportError
+from lookalike.errors import ConfigError, ExportError, SetupError
 from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
 from lookalike.training import RunLog
 from lookalike.types import EmbeddingTable

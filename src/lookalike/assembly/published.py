@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lookalike.assembly.load import Run
 from lookalike.assembly.model import build_model
 from lookalike.assembly.start_weights import slim
 from lookalike.config.schema import ArchSection, DistillationSection, GlobalSection, SlimSection
-from lookalike.errors import CheckpointError, masked
+from lookalike.errors import CheckpointError, ConfigError, masked
 from lookalike.models.embedding_model import EmbeddingModel as PlainEmbeddingModel
 from lookalike.models.weights import load_state, read_weights
 
@@ -37,7 +38,13 @@ def load_published(folder: Path, allow_import: Sequence[str] = ()) -> PlainEmbed
         shape = GlobalSection.model_validate({"image_shape": config["image_shape"]}).image_shape
     except ValueError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
-    built = build_model(arch, image_shape=shape, allow_import=allow_import, need_weights=False)
+    try:
+        built = build_model(arch, image_shape=shape, allow_import=allow_import, need_weights=False)
+    except ConfigError as error:
+        where = str(folder / CONFIG)
+        raise ConfigError(
+            [replace(one, where=one.where or where) for one in error.problems]
+        ) from error
     slim(section, BuiltModels(built.model, {"": built}), shape)
     prefix = str(config.get("prefix") or "")
     state = {

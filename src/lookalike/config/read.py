@@ -37,6 +37,7 @@ MAX_NODES = 20_000
 
 KeyPath = tuple[str | int, ...]
 
+_ENDS = re.compile("end of stream|stream end")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -162,7 +163,7 @@ class _Reader:
             return self._document(), self.marks
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            if "end of stream" in str(error.problem) and error.context_mark is not None:
+            if _ENDS.search(str(error.problem)) and error.context_mark is not None:
                 # an unclosed quote or bracket is told where it opens
                 mark = error.context_mark
             raise self._error(str(error.problem or error.context or "not YAML"), mark) from error

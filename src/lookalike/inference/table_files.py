@@ -44,7 +44,10 @@ def load_table(path: str | Path) -> EmbeddingTable:
         raise DataError(
             f"{path}: no embedding table, or damaged ({type(error).__name__}: {str(error)[:120]})."
         ) from error
-    return _table(path, arrays)
+    try:
+        return _table(path, arrays)
+    except TypeError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -91,7 +94,7 @@ def _numbers(array: Any) -> Tensor:
         return array
     values = np.asanyarray(array)
     if values.dtype.kind not in "biuf":
-        raise DataError(f"numbers expected, got {values.dtype}.")
+        raise TypeError(f"numbers expected, got {values.dtype}.")
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     return torch.from_numpy(values)
