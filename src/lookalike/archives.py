@@ -56,6 +56,17 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
         raise Unfolds(f"it would unpack to {claimed:,} bytes, its file has {size:,}")
 
 
+def check_rows(number: int, path: str | Path) -> None:
+    """Refuse a table that claims more rows than its file has bytes; rows differ from each other.
+
+    Raises:
+        Unfolds: With both numbers.
+    """
+    size = Path(path).stat().st_size
+    if number > size:
+        raise Unfolds(f"it claims {number:,} rows, its file has {size:,} bytes")
+
+
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     """Read the arrays of a ``.npz`` file; those stored without compression are mapped.
 

@@ -366,6 +366,15 @@ def table(data, reader="embeddings"):
     return (reader, content(data), DATA)
 
 
+def rows(path, number):
+    """Write a column that is one number over and over."""
+    import pyarrow
+    import pyarrow.parquet
+
+    column = pyarrow.array(np.zeros(number, dtype=np.int8))
+    pyarrow.parquet.write_table(pyarrow.table({"labels": column, "path": column}), path)
+
+
 BOMB = npy("<f4", (25_000_000, 1), ZEROS)
 TABLES = {
     "empty.npz": table(b""),
@@ -390,6 +399,7 @@ TABLES = {
     "outside.safetensors_table": table(safetensors(claim([2], -8, 0)), "embeddings_map"),
     "sides.safetensors_table": table(safetensors(claim([2**62] * 90_000)), "embeddings_map"),
     "nested.safetensors_table": table(safetensors(b"[" * 100_000), "embeddings_map"),
+    "rows.parquet_table": ("embeddings_columns", lambda path: rows(path, 20_000_000), DATA),
     "noise.parquet_table": table(b"PAR1" + bytes(range(256)) + b"PAR1", "embeddings_columns"),
 }
 
@@ -424,6 +434,7 @@ def person(name):
 
 
 STORES = {
+    "rows.parquet": ("table", lambda path: rows(path, 20_000_000), DATA),
     "shards_missing": ("shards", folder(), DATA),
     "shards_objects": ("shards", packed(format=objects()), DATA),
     "shards_bomb": (

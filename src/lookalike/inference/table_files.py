@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookalike.archives import read_npz
+from lookalike.archives import check_rows, read_npz
 from lookalike.errors import DataError, SetupError
 from lookalike.types import EmbeddingTable
 
@@ -130,6 +130,7 @@ def _read_parquet(path: Path) -> dict[str, Any]:
         raise SetupError(
             f"{path}: reading .parquet needs the package pyarrow: python -m pip install pyarrow"
         ) from error
+    check_rows(parquet.read_metadata(path).num_rows, path)
     content = parquet.read_table(path)
     arrays: dict[str, Any] = {}
     for name in content.column_names:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lookalike.archives import check_rows
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
 from lookalike.data.label_files import ImageList, ListProblems, inside_root, is_whole
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError, SetupError
+
+
+_ROWS = 4096
 
 
 def table(
@@ -93,18 +97,20 @@ def _rows(file: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         raise DataError(f"{file}: not a table in UTF-8 ({error.reason}).") from error
 
 
-def _parquet(file: str) -> list[dict[str, Any]]:
+def _parquet(file: str) -> Iterator[dict[str, Any]]:
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise SetupError(f"{file}: Parquet needs the package: pip install pyarrow") from error
     try:
-        rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file).to_pylist()
+        with pyarrow.parquet.ParquetFile(file) as source:
+            check_rows(source.metadata.num_rows, file)
+            for batch in source.iter_batches(_ROWS):
+                yield from batch.to_pylist()
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file fails in every way
         raise DataError(f"{file}: no Parquet file, or damaged ({str(error)[:120]}).") from error
-    return rows
 
 
 def _numbers(labels: list[Any]) -> list[int]:
