@@ -154,7 +154,7 @@ LISTS = {
     "long_name.txt": listed("list", GOOD + "n" * 5000 + " 0 1\n", 2),
     "line_of_ten_megabytes.txt": listed("list", GOOD.encode() + b"a" * 10_000_000, 2),
     "zeros_of_100_megabytes.txt": ("list", sparse(100_000_000), DATA, 1),
-    "ten_megabytes_of_mistakes.txt": ("list", lines(b"a.jpg x 1\n", 1_000_000), DATA, 1),
+    "three_megabytes_of_mistakes.txt": ("list", lines(b"a.jpg x 1\n", 300_000), DATA, 1),
     "folder.txt": ("list", lambda path: path.mkdir(), DATA, 0),
     "pipe.txt": ("list", lambda path: os.mkfifo(path), DATA, 0),
     "device.txt": ("list", lambda path: path.symlink_to("/dev/zero"), DATA, 0),

@@ -7,12 +7,12 @@ import pytest
 from lookalike.errors import DataError
 from tests.soak import fuzz
 
-COUNT = 400
+COUNT = 300
 
 
 @pytest.fixture(scope="module")
 def found():
-    return fuzz.measured(COUNT, seed=1)
+    return fuzz.measured(COUNT, seed=1, warm=False)
 
 
 def test_only_errors_for_people_come_of_it(found):

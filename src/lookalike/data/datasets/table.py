@@ -13,7 +13,6 @@ from lookalike.data.label_files import ImageList, ListProblems, inside_root, is_
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError, SetupError
 
-
 _ROWS = 4096
 
 
