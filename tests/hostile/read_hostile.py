@@ -1,7 +1,8 @@
 """Reads hostile files one after the other, as the command would, and tells what came of each.
 
 Run as ``python read_hostile.py FOLDER``, where ``FOLDER/plan.json`` lists (name, reader, path). One
-line of JSON per file: name, exit code, message, seconds of the processor, megabytes of memory at most beyond before.
+line of JSON per file: name, exit code, message, seconds of the processor, megabytes of memory at
+most beyond what there was before.
 """
 
 import contextlib
