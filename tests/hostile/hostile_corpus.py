@@ -79,9 +79,8 @@ def main():
     for name, outcome in found.outcomes.items():
         by_reader[CORPUS[name][0]].append((name, outcome))
     by_reader["all"] = list(found.outcomes.items())
-    print(
-        "| reader | files | refused as expected | with the line | CPU s | MB |\n|---|---|---|---|---|---|"
-    )
+    print("| reader | files | refused as expected | with the line | CPU s | MB |")
+    print("|---|---|---|---|---|---|")
     for reader, rows in by_reader.items():
         right = sum(outcome.code == CORPUS[name][2] for name, outcome in rows)
         lined = sum(bool(re.search(rf"{re.escape(n)}:\d+:", one.text)) for n, one in rows)
