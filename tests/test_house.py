@@ -16,7 +16,7 @@ SOURCE = Path(lookalike.__file__).parent
 
 # floors from the ground up; rooms on one floor do not know each other
 FLOORS = [
-    {"types", "errors", "geometry"},
+    {"types", "errors", "geometry", "archives"},
     {"config", "paddleclas"},
     {"data", "models", "losses", "optim", "retrieval"},
     {"training", "inference"},

@@ -18,6 +18,7 @@ or 75 (SIGTERM).
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,34 @@ class LookalikeError(Exception):
     """Base of all errors whose message is meant for the person who started the command."""
 
     exit_code = 1
+
+
+# a terminal obeys control characters and shows text behind marks of direction in another order
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LOGIN = re.compile(r"(?<=://)[^\s/@'\"]+@")
+_SECRET = re.compile(
+    r"([?&][^=&\s]*(?:token|key|sig|secret|passw|credential)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE
+)
+
+
+def masked(text: str) -> str:
+    """Take the passwords out of the addresses in a text.
+
+    Example:
+        >>> masked("https://me:secret@host/a.pdparams?v=2&token=abc")
+        'https://***@host/a.pdparams?v=2&token=***'
+    """
+    return _SECRET.sub(r"\1***", _LOGIN.sub("***@", text))
+
+
+def presentable(text: str) -> str:
+    r"""Make a text fit for terminals and logs, whatever a file's name or content puts into it.
+
+    Example:
+        >>> presentable("no such image: \x1b[2J\u202egpj.exe")
+        'no such image: \\x1b[2J\\u202egpj.exe'
+    """
+    return masked(_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text))
 
 
 @dataclass(frozen=True)

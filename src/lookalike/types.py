@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lookalike.archives import read_npz
+
 ModelOutput = dict[str, Any]
 """What a model returns, by name.
 
@@ -148,15 +150,16 @@ class EmbeddingTable:
     @staticmethod
     def load(path: str | Path) -> EmbeddingTable:
         """Read a table that :meth:`save` wrote; never unpickles anything."""
-        with np.load(path, allow_pickle=False) as arrays:
-            cameras = torch.from_numpy(arrays["cameras"]) if "cameras" in arrays else None
-            return EmbeddingTable(
-                embeddings=torch.from_numpy(arrays["embeddings"]),
-                labels=torch.from_numpy(arrays["labels"]),
-                ids=[str(name) for name in arrays["ids"]],
-                cameras=cameras,
-                fingerprint=str(arrays["fingerprint"]) if "fingerprint" in arrays else "",
-            )
+        # copied: a mapped file may not be written again while it is read
+        arrays = {name: np.array(values) for name, values in read_npz(path).items()}
+        cameras = torch.from_numpy(arrays["cameras"]) if "cameras" in arrays else None
+        return EmbeddingTable(
+            embeddings=torch.from_numpy(arrays["embeddings"]),
+            labels=torch.from_numpy(arrays["labels"]),
+            ids=[str(name) for name in arrays["ids"]],
+            cameras=cameras,
+            fingerprint=str(arrays["fingerprint"]) if "fingerprint" in arrays else "",
+        )
 
 
 @dataclass(frozen=True)

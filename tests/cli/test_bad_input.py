@@ -233,7 +233,7 @@ BAD_LISTS = {
     "label too large": ("000/000.jpg 0 0\n000/001.jpg 6 0\n", r"train.txt:2: .*class_num to 7"),
     "label beyond 64 bits": ("000/000.jpg 99999999999999999999 0\n", "train.txt:1: "),
     "null byte": ("0\0/000.jpg 0 0\n", "train.txt:1: "),
-    "gbk": ("中文.jpg 0 0\n".encode("gbk"), "train.txt: not UTF-8"),
+    "gbk": ("中文.jpg 0 0\n".encode("gbk"), "train.txt:1: not UTF-8"),
 }
 
 

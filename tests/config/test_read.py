@@ -116,7 +116,7 @@ def test_python_floats_are_read_back(value):
         ("a: &x 1\nb:\n  <<: *x\n", "run.yaml:3:3", "merges mappings only"),
         ("? [a, b]\n: 1\n", "run.yaml:1:3", "key must be a word"),
         ("a: &x 1\n*x : 2\n", "run.yaml:2:1", "key must be a word"),
-        ("a: [1, 2\n", "run.yaml:2:1", "expected"),
+        ("a: [1, 2\n", "run.yaml:1:4", "expected"),
         ("a: b: c\n", "run.yaml:1:5", "mapping values"),
         ("a: 1\n b: 2\n", "run.yaml:2:3", "mapping values"),
         ("a: @x\n", "run.yaml:1:4", "'@'"),

@@ -13,7 +13,7 @@ from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.errors import ConfigError, ExportError
+from lookalike.errors import ConfigError, ExportError, SetupError
 from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
 from lookalike.training import RunLog
 from lookalike.types import EmbeddingTable
@@ -165,7 +165,11 @@ def test_the_exported_folder_embeds_a_split(tiny, onnx_too):
     job = job_of(tiny)
     log = RunLog(tiny / "output", "embed", quiet=True)
     expected = embedded_split(job, "Query", log)
-    found = embedded_by_export(job.run, str(tiny / "inference"), "Query", log, [])
+    folder = str(tiny / "inference")
+    if not onnx_too:
+        with pytest.raises(SetupError, match="--allow-program"):
+            embedded_by_export(job.run, folder, "Query", log, [])
+    found = embedded_by_export(job.run, folder, "Query", log, [], allow_program=not onnx_too)
     torch.testing.assert_close(found.embeddings, expected.embeddings, rtol=1e-3, atol=1e-5)
     assert found.ids == expected.ids
     assert torch.equal(found.labels, expected.labels)

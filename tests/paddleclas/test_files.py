@@ -320,4 +320,4 @@ def test_our_machine_is_the_one_in_python():
     from lookalike.paddleclas.pickles import _Unpickler
 
     assert issubclass(_Unpickler, pickle._Unpickler)
-    assert _Unpickler(io.BytesIO(pickle.dumps([1]))).load() == [1]
+    assert _Unpickler(io.BytesIO(pickle.dumps([1])), 1000).load() == [1]

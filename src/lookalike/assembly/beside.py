@@ -22,6 +22,9 @@ def _beside_backbone(
 def _beside_gear(weight_attr: Any = None, bias_attr: Any = None) -> None: ...
 
 
+def _beside_dataset(allow_outside: bool = False) -> None: ...
+
+
 def _beside_loss(weight: float = 1.0) -> None: ...
 
 
@@ -39,6 +42,7 @@ BESIDE = {
     "backbone": signature_of(_beside_backbone),
     "neck": signature_of(_beside_gear),
     "head": signature_of(_beside_gear),
+    "dataset": signature_of(_beside_dataset),
     "loss": signature_of(_beside_loss),
     "optimizer": signature_of(_beside_optimizer),
 }

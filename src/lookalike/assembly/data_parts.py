@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lookalike.assembly.beside import beside_of
 from lookalike.assembly.prepare import TRANSFORM_WORDS, inner_components, mixtures_of, require
 from lookalike.config import ComponentSpec
 from lookalike.config.specs import SamplerSpec
+from lookalike.data.label_files import outside_allowed
 from lookalike.data.transforms import Pipeline
 from lookalike.data.transforms.batch_mix import Mixture
 from lookalike.errors import ConfigError
@@ -31,14 +33,19 @@ def make_dataset(
     *,
     transforms: Pipeline | None = None,
 ) -> Any:
-    """Build a data set with its transforms; ``transforms`` takes the place of its own."""
+    """Build a data set with its transforms; ``transforms`` takes the place of its own.
+
+    ``allow_outside: True`` beside its arguments lets its list name files outside of its root.
+    """
     ready = require("dataset", spec, allow_import)
+    outside = beside_of("dataset", spec.args)[0].get("allow_outside", False)
     inner = inner_components("dataset", spec, "datasets")
     provided = {
         "transforms": transforms or transforms_of(spec, allow_import),
         "datasets": [make_dataset(one.spec, allow_import, transforms=transforms) for one in inner],
     }
-    return ready.make(**ready.accepts(provided))
+    with outside_allowed(outside):
+        return ready.make(**ready.accepts(provided))
 
 
 def transforms_of(spec: ComponentSpec, allow_import: Sequence[str] = ()) -> Pipeline:

@@ -43,7 +43,7 @@ def embedded_split(job: Job, name: str, log: RunLog) -> EmbeddingTable:
 
 
 def embedded_by_export(
-    run: Run, folder: str, name: str, log: RunLog, notes: list[str]
+    run: Run, folder: str, name: str, log: RunLog, notes: list[str], *, allow_program: bool = False
 ) -> EmbeddingTable:
     """Compute the table of a split with an exported model, on the CPU; see embedded_split.
 
@@ -52,7 +52,7 @@ def embedded_by_export(
             model was exported for.
         ExportError: If the folder is incomplete or was changed.
     """
-    model = ExportedFolder(folder)
+    model = ExportedFolder(folder, allow_program=allow_program)
     evaluation = None
     if run.config.DataLoader.Eval is not None:
         evaluation = build_evaluation(run, num_workers=worker_limit(notes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from lookalike.assembly.facts import versions
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import build_model
 from lookalike.assembly.start_weights import slim
-from lookalike.config.schema import ArchSection, DistillationSection, SlimSection
-from lookalike.errors import CheckpointError
+from lookalike.config.schema import ArchSection, DistillationSection, GlobalSection, SlimSection
+from lookalike.errors import CheckpointError, ConfigError, masked
 from lookalike.models.embedding_model import EmbeddingModel as PlainEmbeddingModel
 from lookalike.models.weights import load_state, read_weights
 
@@ -34,12 +35,17 @@ def load_published(folder: Path, allow_import: Sequence[str] = ()) -> PlainEmbed
     try:
         arch = ArchSection.model_validate(config["arch"])
         section = SlimSection.model_validate(config.get("slim") or {})
+        shape = GlobalSection.model_validate({"image_shape": config["image_shape"]}).image_shape
     except ValueError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
-    built = build_model(
-        arch, image_shape=config["image_shape"], allow_import=allow_import, need_weights=False
-    )
-    slim(section, BuiltModels(built.model, {"": built}), config["image_shape"])
+    try:
+        built = build_model(arch, image_shape=shape, allow_import=allow_import, need_weights=False)
+    except ConfigError as error:
+        where = str(folder / CONFIG)
+        raise ConfigError(
+            [replace(one, where=one.where or where) for one in error.problems]
+        ) from error
+    slim(section, BuiltModels(built.model, {"": built}), shape)
     prefix = str(config.get("prefix") or "")
     state = {
         key.removeprefix(prefix): tensor
@@ -64,7 +70,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not JSON ({error}).") from error
     needed = {"arch": dict, "image_shape": list}
     if not isinstance(config, dict) or not all(
@@ -172,7 +178,7 @@ def model_card(
         f"Seed {facts.get('seed')}, lookalike {config['versions']['lookalike']}, "
         f"torch {config['versions']['torch']}, commit {facts.get('git_commit') or 'unknown'}.",
     ]
-    return "\n".join(lines) + "\n"
+    return masked("\n".join(lines) + "\n")
 
 
 def _metric_lines(

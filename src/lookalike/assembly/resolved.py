@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run
-from lookalike.errors import writing
+from lookalike.errors import masked, writing
 
 _ALREADY_DONE = ("checkpoints",)
 
@@ -19,7 +19,8 @@ _ALREADY_DONE = ("checkpoints",)
 def resolved_yaml(run: Run) -> str:
     """Return YAML that runs again identically, whatever the command line was.
 
-    A run that was resumed is written without its checkpoint: run again, it starts anew.
+    A run that was resumed is written without its checkpoint: run again, it starts anew. Passwords
+    in addresses are masked; nothing is downloaded from an address.
     """
     data = deepcopy(run.document.data)
     section = data.setdefault("Global", {})
@@ -34,7 +35,7 @@ def resolved_yaml(run: Run) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 100
     yaml.dump(data, stream)
-    return "\n".join(header) + "\n" + stream.getvalue()
+    return masked("\n".join(header) + "\n" + stream.getvalue())
 
 
 def write_resolved(run: Run, folder: Path) -> Path:

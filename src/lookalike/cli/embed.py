@@ -22,6 +22,7 @@ def run_embed(
     overrides: Sequence[str],
     *,
     exported: str | None,
+    allow_program: bool,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
@@ -35,7 +36,9 @@ def run_embed(
     try:
         if exported is not None:
             notes = list(run.notes)
-            table = embedded_by_export(run, exported, split, log, notes)
+            table = embedded_by_export(
+                run, exported, split, log, notes, allow_program=allow_program
+            )
         else:
             job = build_job(
                 run,

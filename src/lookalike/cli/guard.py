@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lookalike.errors import ConfigError, Interrupted, LookalikeError
+from lookalike.errors import ConfigError, Interrupted, LookalikeError, presentable
 
 
 @contextmanager
@@ -51,4 +51,4 @@ def _message(error: LookalikeError) -> str:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print(presentable(text), file=sys.stderr)  # noqa: T201

@@ -183,6 +183,12 @@ def embed(
         str | None,
         typer.Option("--exported", help="Compute with the files of this folder, on the CPU."),
     ] = None,
+    allow_program: Annotated[
+        bool,
+        typer.Option(
+            "--allow-program", help="Run its torch.export file, which can run code, without ONNX."
+        ),
+    ] = False,
     override: Overrides = None,
     allow_import: AllowImport = None,
     allow_missing: AllowMissing = None,
@@ -200,6 +206,7 @@ def embed(
             out,
             override or [],
             exported=exported,
+            allow_program=allow_program,
             allow_import=allow_import or [],
             allow_missing=allow_missing or [],
             strict_device=strict_device,

@@ -37,6 +37,7 @@ MAX_NODES = 20_000
 
 KeyPath = tuple[str | int, ...]
 
+_ENDS = re.compile("end of stream|stream end")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -100,11 +101,13 @@ def read_yaml(path: str | Path) -> Document:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration.")
-        raw = path.read_bytes()
+        # a device or a pipe has no size to ask for
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is no configuration.")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -160,7 +163,7 @@ class _Reader:
             return self._document(), self.marks
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            if "end of stream" in str(error.problem) and error.context_mark is not None:
+            if _ENDS.search(str(error.problem)) and error.context_mark is not None:
                 # an unclosed quote or bracket is told where it opens
                 mark = error.context_mark
             raise self._error(str(error.problem or error.context or "not YAML"), mark) from error

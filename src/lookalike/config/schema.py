@@ -28,6 +28,8 @@ ImageShape = Annotated[
     list[PositiveInt], Field(min_length=3, max_length=3), AfterValidator(lambda s: _colours(s))
 ]
 
+# the check runs a model on one image of this size
+_MAX_PIXELS = 4096 * 4096
 _DEVICES = ("auto", "cpu", "gpu", "cuda", "mps", "xpu", "npu", "mlu", "ascend", "intel_gpu")
 
 
@@ -40,6 +42,8 @@ def _device(name: str) -> str:
 def _colours(shape: list[int]) -> list[int]:
     if shape[0] != 3:
         raise PydanticCustomError("shape", "[3, height, width]; images have three colours")
+    if shape[1] * shape[2] > _MAX_PIXELS:
+        raise PydanticCustomError("shape", "at most 4096 x 4096 pixels for a network")
     return shape
 
 

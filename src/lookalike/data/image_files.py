@@ -77,7 +77,8 @@ class FolderFiles:
             if folder not in names:
                 names[folder] = _names_in(self.root / folder)
             if name not in names[folder]:
-                missing.append(f"{where(index)}: no such image: {self.root / path}")
+                shown = path if len(path) < 300 else f"{path[:300]}..."
+                missing.append(f"{where(index)}: no such image: {self.root / shown}")
         if missing:
             more = [f"... and {len(missing) - 20} more"] if len(missing) > 20 else []
             raise DataError("\n".join(missing[:20] + more))

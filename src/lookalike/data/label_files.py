@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -15,11 +18,16 @@ from lookalike.data.columns import GrowingTexts, Integers, Texts
 from lookalike.errors import DataError
 
 MAX_SHOWN = 20
+_TO_ALLOW = "If it is meant, write allow_outside: True beside the list in the YAML."
 _CHUNK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 # what every path has that leaves its root; the rest is spared the closer look, ten times the cost
-_SUSPECT = re.compile(r"^[/\\]|\.\.|:")
+_SUSPECT = re.compile(r"^[/\\]|\.\.|:|[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OUTSIDE = ContextVar("outside", default=False)
+# a pipe that nobody writes to would be waited for without end
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Yield the numbered lines of a list that hold something, without keeping them.
 
     Raises:
-        DataError: If the file cannot be read, is not UTF-8, or has no line.
+        DataError: If the file cannot be read, is not UTF-8, has no line or an endless one.
     """
     number, empty = 0, True
     for text in _pieces(path):
@@ -122,8 +130,12 @@ def _pieces(path: str | Path) -> Iterator[str]:
     """Yield the text of a file in pieces that end with a line."""
     start, rest = 0, b""
     try:
-        with open(path, "rb") as file:
-            rest = file.read(len(_BOM)).removeprefix(_BOM)
+        with open(path, "rb", opener=_opener) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise DataError(f"{path}: not a regular file; a list of images is expected.")
+            rest = file.read(len(_BOM))
+            if rest == _BOM:
+                start, rest = len(_BOM), b""
             while data := file.read(_CHUNK):
                 whole, newline, tail = data.rpartition(b"\n")
                 if newline:
@@ -132,11 +144,33 @@ def _pieces(path: str | Path) -> Iterator[str]:
                     start += len(whole)
                 else:
                     rest += tail
+                if len(rest) > _CHUNK:
+                    raise DataError(
+                        f"{path}:{_line_at(path, start)}: a line longer than {_CHUNK:,} bytes; "
+                        "this is no list of images."
+                    )
         yield rest.decode("utf-8")
     except OSError as error:
         raise DataError(f"{path}: the list cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {start + error.start}).") from error
+        place = start + error.start
+        raise DataError(
+            f"{path}:{_line_at(path, place)}: not UTF-8 text (byte {place}). Save the file as "
+            "UTF-8; a file written under Windows in Chinese is often GBK."
+        ) from error
+
+
+def _opener(path: str, _: int) -> int:
+    return os.open(path, _FLAGS)
+
+
+def _line_at(path: str | Path, place: int) -> int:
+    """Return the line, from 1, in which a byte of a file stands."""
+    lines, left = 1, place
+    with open(path, "rb") as file:
+        while left > 0 and (data := file.read(min(left, _CHUNK))):
+            lines, left = lines + data.count(b"\n"), left - len(data)
+    return lines
 
 
 def read_image_list(
@@ -198,14 +232,32 @@ def is_whole(text: str) -> bool:
     return _WHOLE.fullmatch(text) is not None
 
 
+@contextmanager
+def outside_allowed(allowed: bool = True) -> Iterator[None]:
+    """Let the lists that are read here name files outside of their root, if their owner says so.
+
+    Readers build their data sets themselves, so this cannot be an argument of each.
+    """
+    token = _OUTSIDE.set(allowed)
+    try:
+        yield
+    finally:
+        _OUTSIDE.reset(token)
+
+
 def inside_root(path: str, line: int, problems: ListProblems) -> bool:
     """Refuse a path that leaves the image root; a list from a stranger must not read any file."""
     if not _SUSPECT.search(path):
         return True
+    if _CONTROL.search(path):
+        problems.add(line, f"{path[:80]!r} holds a control character, which no file name needs.")
+        return False
+    if _OUTSIDE.get():
+        return True
     if os.path.isabs(path) or PureWindowsPath(path).is_absolute():
-        problems.add(line, f"absolute paths are refused, got {path!r}.")
+        problems.add(line, f"absolute paths are refused, got {path[:200]!r}. {_TO_ALLOW}")
         return False
     if ".." in PurePosixPath(path).parts or ".." in PureWindowsPath(path).parts:
-        problems.add(line, f"{path!r} leaves the image root.")
+        problems.add(line, f"{path[:200]!r} leaves the image root. {_TO_ALLOW}")
         return False
     return True

@@ -14,11 +14,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.archives import read_npz
 from lookalike.data.columns import Integers, Texts
 from lookalike.data.decode import MAX_BYTES
 from lookalike.data.label_files import ImageList, ListProblems, inside_root
@@ -139,14 +139,14 @@ _KINDS = {
 def _read_index(folder: Path) -> Arrays:
     file = folder / INDEX
     try:
-        with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            arrays = {name: np.asarray(stored[name]) for name in _KINDS}
+        stored = read_npz(file)
+        arrays = {name: np.asarray(stored[name]) for name in _KINDS}
     except OSError as error:
         raise DataError(
             f"{file}: cannot be read ({error.strerror}). A packed data set is a folder that "
             "'lookalike pack' wrote."
         ) from error
-    except (KeyError, ValueError, TypeError, EOFError, BadZipFile, zlib.error) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file fails in every way
         raise DataError(f"{file}: damaged, or no index of shards ({error}).") from error
     number = len(arrays["sizes"]) if arrays["sizes"].ndim == 1 else -1
     alike = ("shards", "offsets", "sizes", "checks", "labels", "path_ends")

@@ -16,6 +16,7 @@ from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
 from lookalike.types import ModelOutput
 
 _CARD = "card.json"
+_LARGEST_CARD = 1_000_000
 
 
 class ExportedFolder(nn.Module):
@@ -23,6 +24,8 @@ class ExportedFolder(nn.Module):
 
     Args:
         folder: Holds ``card.json`` and the files it names.
+        allow_program: Run the torch.export file where ONNX cannot be; PyTorch may run code from it
+            when it loads it.
 
     Attributes:
         card: What the folder says of itself: input, preprocessing, output, comparison.
@@ -35,9 +38,10 @@ class ExportedFolder(nn.Module):
     Raises:
         ExportError: If the card or a file is missing, or a file is not the one that the card
             names, or it gives no embeddings.
+        SetupError: If there is nothing that can be run here, or only what is not allowed.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, allow_program: bool = False) -> None:
         super().__init__()
         folder = Path(folder)
         self.card = _read_card(folder)
@@ -49,6 +53,12 @@ class ExportedFolder(nn.Module):
                 f"{folder}: holds {', '.join(files)} only, which needs onnxruntime: pip install "
                 "'lookalike[onnx]'."
             )
+        if name == PROGRAM and not allow_program:
+            raise SetupError(
+                f"{folder}: only {PROGRAM} could be run here, and a file of torch.export can run "
+                f"code of whoever wrote it. Install onnxruntime for {ONNX} (pip install "
+                "'lookalike[onnx]'), or, if you know whose file it is, add --allow-program."
+            )
         if self.card["output"]["key"] == "logits":
             raise ExportError(
                 f"{folder}: gives logits, not embeddings; export with "
@@ -56,7 +66,13 @@ class ExportedFolder(nn.Module):
             )
         self.file = folder / name
         self.fingerprint = _verified(self.file, files[name])
-        self._run = run_onnx(self.file) if name == ONNX else run_program(self.file)
+        try:
+            self._run = run_onnx(self.file) if name == ONNX else run_program(self.file)
+        except SetupError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a damaged file fails in every way
+            first = (str(error) or type(error).__name__).splitlines()[0]
+            raise ExportError(f"{self.file}: cannot be loaded ({first[:160]}).") from error
 
     def forward(self, images: Tensor) -> ModelOutput:
         return {"features": self._run(images)}
@@ -65,14 +81,16 @@ class ExportedFolder(nn.Module):
 def _read_card(folder: Path) -> dict[str, Any]:
     path = folder / _CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_LARGEST_CARD + 1)
+        card = json.loads(text) if len(text) <= _LARGEST_CARD else {}
         if isinstance(card["files"], dict) and isinstance(card["output"]["key"], str):
             return dict(card)
     except OSError as error:
         raise ExportError(
             f"{path}: cannot be read ({error.strerror}); write it with lookalike export."
         ) from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise ExportError(f"{path}: not a card that lookalike export writes.")
 

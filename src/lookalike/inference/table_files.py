@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import zipfile
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from lookalike.archives import check_rows, read_npz
 from lookalike.errors import DataError, SetupError
 from lookalike.types import EmbeddingTable
 
 SUFFIXES = (".npz", ".safetensors", ".parquet")
-_LOCAL_HEADER = 30
 _SAFETENSORS_TYPES = {"F32": "<f4", "F16": "<f2", "F64": "<f8", "I64": "<i8", "I32": "<i4",
                       "I8": "i1", "U8": "u1"}  # fmt: skip
 _LARGEST_HEADER = 100_000_000
+_MOST_SIDES = 8
 
 
 def load_table(path: str | Path) -> EmbeddingTable:
@@ -44,12 +44,15 @@ def load_table(path: str | Path) -> EmbeddingTable:
         raise DataError(
             f"{path}: no embedding table, or damaged ({type(error).__name__}: {str(error)[:120]})."
         ) from error
-    return _table(path, arrays)
+    try:
+        return _table(path, arrays)
+    except TypeError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def _read(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".npz":
-        return _read_npz(path)
+        return read_npz(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".parquet":
@@ -91,49 +94,10 @@ def _numbers(array: Any) -> Tensor:
         return array
     values = np.asanyarray(array)
     if values.dtype.kind not in "biuf":
-        raise DataError(f"numbers expected, got {values.dtype}.")
+        raise TypeError(f"numbers expected, got {values.dtype}.")
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
     return torch.from_numpy(values)
-
-
-def _read_npz(path: Path) -> dict[str, Any]:
-    arrays: dict[str, Any] = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = member.filename.removesuffix(".npy")
-            if member.compress_type == zipfile.ZIP_STORED:
-                arrays[name] = _mapped(path, member)
-            else:
-                with archive.open(member) as file:
-                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-    return arrays
-
-
-def _mapped(path: Path, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """Map an array that lies uncompressed in an archive."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset)
-        header = file.read(_LOCAL_HEADER)
-        if len(header) < _LOCAL_HEADER or header[:4] != b"PK\x03\x04":
-            raise DataError(f"{path}: damaged at '{member.filename}'.")
-        name, extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
-        file.seek(member.header_offset + _LOCAL_HEADER + name + extra)
-        version = np.lib.format.read_magic(file)
-        read_header: Any = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read_header(file)
-        if dtype.hasobject:
-            raise DataError(f"{path}: '{member.filename}' holds objects, which could run code.")
-        order: Any = "F" if fortran else "C"
-        if not shape or 0 in shape or dtype.itemsize == 0:
-            file.seek(member.header_offset + _LOCAL_HEADER + name + extra)
-            return np.lib.format.read_array(file, allow_pickle=False)
-        # copy-on-write: nothing is written back, and torch may take it for writable
-        place: Any = (dtype, "c", file.tell(), shape, order)
-        return np.memmap(path, *place)
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
@@ -148,8 +112,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     for name, about in header.items():
         start, stop = about["data_offsets"]
         dtype = np.dtype(_SAFETENSORS_TYPES[about["dtype"]])
-        shape = tuple(int(side) for side in about["shape"])
-        if int(np.prod(shape)) * dtype.itemsize != stop - start:
+        shape = tuple(int(side) for side in about["shape"][:_MOST_SIDES])
+        if min(shape, default=0) < 0 or not 0 <= start <= stop <= path.stat().st_size - 8 - size:
+            raise DataError(f"{path}: damaged; '{name}' is outside the file.")
+        if math.prod(shape) * dtype.itemsize != stop - start:
             raise DataError(f"{path}: '{name}' is {stop - start} bytes for a shape of {shape}.")
         arrays[name] = np.memmap(path, dtype, "c", 8 + size + start, shape)
     if "ids" in texts:
@@ -164,6 +130,7 @@ def _read_parquet(path: Path) -> dict[str, Any]:
         raise SetupError(
             f"{path}: reading .parquet needs the package pyarrow: python -m pip install pyarrow"
         ) from error
+    check_rows(parquet.read_metadata(path).num_rows, path)
     content = parquet.read_table(path)
     arrays: dict[str, Any] = {}
     for name in content.column_names:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lookalike.archives import check_unpacked_size
 from lookalike.errors import CheckpointError, SetupError
 from lookalike.models.weight_packages import PACKAGES
 
@@ -149,9 +150,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         found = [path.with_name(path.name + s) for s in _SUFFIXES]
         path = next((p for p in found if p.is_file()), path)
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        check_unpacked_size(path)
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such weight file.") from error

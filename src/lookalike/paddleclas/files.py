@@ -67,6 +67,8 @@ def read_reference(path: Path) -> ReferenceState:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}, not tensors by name.")
     names = content.get(NAMES_KEY, {})
+    if not isinstance(names, Mapping):
+        raise CheckpointError(f"{path}: '{NAMES_KEY}' is a {type(names).__name__}, no mapping.")
     arrays = {}
     for key, value in content.items():
         if key == NAMES_KEY:
@@ -80,7 +82,7 @@ def read_reference(path: Path) -> ReferenceState:
         arrays[str(key)] = _single(array)
     if not arrays:
         raise CheckpointError(f"{path}: holds no tensors.")
-    return ReferenceState(path, arrays, {str(k): str(v) for k, v in dict(names).items()})
+    return ReferenceState(path, arrays, {str(k): str(v) for k, v in names.items()})
 
 
 def _single(array: Array) -> Array:

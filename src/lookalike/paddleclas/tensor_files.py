@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 # numbers of the format's data types
 _TYPES = {0: "?", 1: "<i2", 2: "<i4", 3: "<i8", 4: "<f2", 5: "<f4", 6: "<f8", 20: "u1", 21: "i1",
           22: "<u2"}  # fmt: skip
-_MAX_PROGRAM = 200_000_000
+_MAX_PROGRAM = 20_000_000
 _MAX_DEPTH = 64
+# numpy's own limit; the product of a long list of large numbers takes for ever
+_MOST_SIDES = 64
 
 
 def read_exported(path: str | Path) -> dict[str, Array]:
@@ -40,6 +42,8 @@ def read_exported(path: str | Path) -> dict[str, Array]:
         CheckpointError: If a file is missing or damaged, or the two do not fit each other.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file.")
     try:
         names = sorted(_program_names(path))
         tensors = list(_tensors(_Bytes(path.read_bytes())))
@@ -105,8 +109,8 @@ def _tensor(file: _Bytes) -> Array:
     if kind not in _TYPES:
         raise ValueError(f"a tensor of the unknown type {kind}")
     dtype = np.dtype(_TYPES[kind])
-    if min(sizes, default=1) < 0:
-        raise ValueError(f"a tensor of shape {sizes}")
+    if len(sizes) > _MOST_SIDES or min(sizes, default=1) < 0:
+        raise ValueError(f"a tensor of shape {sizes[:_MOST_SIDES]}")
     data = file.take(math.prod(sizes) * dtype.itemsize)
     array = np.frombuffer(data, dtype=dtype).reshape(sizes)
     return bfloat16_to_float32(array) if kind == 22 else array

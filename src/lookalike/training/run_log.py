@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lookalike.errors import writing
+from lookalike.errors import presentable, writing
 
 
 class Tracker(Protocol):
@@ -56,7 +56,7 @@ class RunLog:
 
     def line(self, text: str) -> None:
         """Show a line and append it, with the time, to the log file."""
-        stamp = time.strftime("[%Y/%m/%d %H:%M:%S]")
+        stamp, text = time.strftime("[%Y/%m/%d %H:%M:%S]"), presentable(text)
         self.console.print(f"{stamp} {text}", markup=False)
         self._append(f"{self.name}.log", f"{stamp} lookalike INFO: {text}\n")
 

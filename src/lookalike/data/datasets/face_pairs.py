@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lookalike.data.decode import MAX_PIXELS
-from lookalike.errors import DataError
+from lookalike.errors import DataError, cut
 from lookalike.types import Sample
+
+_LONGEST_CONF = 10_000
+_FLOATS = re.compile(r"float(16|32|64)|[<>=|]?f[248]")
 
 FACE_SETS = ("agedb_30", "cfp_fp", "lfw", "cplfw", "calfw")
 
@@ -63,26 +68,41 @@ class FacePairs:
 def _faces(root: Path, name: str) -> np.memmap:
     file = root / name / "memfile" / "mem_file.dat"
     try:
-        conf = json.loads(file.with_name("mem_file.dat.conf").read_text())
-        shape, kind = tuple(int(n) for n in conf["shape"]), np.dtype(str(conf["dtype"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        conf = json.loads(_short_text(file.with_name("mem_file.dat.conf")))
+        shape, kind = tuple(int(n) for n in conf["shape"]), _float(str(conf["dtype"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{file}.conf: cannot be read ({error}). A bcolz folder must be turned into a memory "
             "file first: write the array with ndarray.tofile, and its shape and dtype as JSON."
         ) from error
     fits = len(shape) == 4 and shape[1] == 3 and shape[0] % 2 == 0 and min(shape) > 0
     if not fits or kind.kind != "f" or shape[2] * shape[3] > MAX_PIXELS:
-        raise DataError(f"{file}.conf: floats of shape [2 n, 3, H, W] expected, got {conf}.")
-    needed = int(np.prod(shape)) * kind.itemsize
+        raise DataError(f"{file}.conf: floats of shape [2 n, 3, H, W] expected, got {cut(conf)}.")
+    needed = math.prod(shape) * kind.itemsize
     if not file.is_file() or file.stat().st_size < needed:
         raise DataError(f"{file}: {needed:,} bytes expected, as mem_file.dat.conf says.")
     return np.memmap(file, mode="r", shape=shape, dtype=kind)
 
 
+def _short_text(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_LONGEST_CONF + 1)
+    if len(text) > _LONGEST_CONF:
+        raise ValueError("too long for a shape and a type")
+    return text
+
+
+def _float(name: str) -> np.dtype:
+    if not _FLOATS.fullmatch(name):
+        raise ValueError(f"{cut(name, 40)} is no type of floats")
+    return np.dtype(name)
+
+
 def _same(file: Path, num_pairs: int) -> np.ndarray:
     try:
-        same = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # mapped: a header that claims more than the file holds is refused, not allocated
+        same = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError, OverflowError) as error:
         raise DataError(f"{file}: cannot be read ({error}).") from error
     if not isinstance(same, np.ndarray) or same.shape != (num_pairs,):
         raise DataError(f"{file}: one array of {num_pairs} truth values expected.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
-from lookalike.data.label_files import ImageRows
+from lookalike.data.label_files import ImageRows, is_whole
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError
 
@@ -31,6 +31,8 @@ def _reid_folder(
         match = re.match(pattern, file.name)
         if match is None:
             raise DataError(f"{file}: the name does not tell person and camera.")
+        if not all(map(is_whole, match.groups())):
+            raise DataError(f"{file}: person and camera are numbers of at most 18 digits.")
         person, camera = int(match[1]), int(match[2])
         if person == -1:
             continue

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lookalike.archives import check_rows
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
 from lookalike.data.label_files import ImageList, ListProblems, inside_root, is_whole
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError, SetupError
+
+_ROWS = 4096
 
 
 def table(
@@ -52,7 +55,9 @@ def table(
                 f"{table_file}: no column '{missing[0]}'; it has {', '.join(map(str, row))}."
             )
         path, camera = str(row[path_column]), row.get(camera_column) if camera_column else -1
-        if row[label_column] in (None, "") or not is_whole(str(camera)):
+        if row[path_column] in (None, ""):
+            problems.add(line, "has no path.")
+        elif row[label_column] in (None, "") or not is_whole(str(camera)):
             problems.add(line, f"label {row[label_column]!r} or camera {camera!r} is malformed.")
         elif inside_root(path, line, problems):
             paths.append(path)
@@ -78,21 +83,33 @@ def _rows(file: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             delimiter = "\t" if Path(file).suffix.lower() == ".tsv" else ","
             reader = csv.DictReader(stream, delimiter=delimiter)
-            for row in reader:
-                yield reader.line_num, row
+            try:
+                for row in reader:
+                    yield reader.line_num, row
+            except csv.Error as error:
+                # the line that fails is not counted
+                where = f"{file}:{reader.line_num + 1}"
+                raise DataError(f"{where}: not a row of a table ({error}).") from error
     except OSError as error:
         raise DataError(f"{file}: the table cannot be read ({error.strerror}).") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not a table in UTF-8 ({error}).") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not a table in UTF-8 ({error.reason}).") from error
 
 
-def _parquet(file: str) -> list[dict[str, Any]]:
+def _parquet(file: str) -> Iterator[dict[str, Any]]:
     try:
         import pyarrow.parquet
     except ImportError as error:
         raise SetupError(f"{file}: Parquet needs the package: pip install pyarrow") from error
-    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file).to_pylist()
-    return rows
+    try:
+        with pyarrow.parquet.ParquetFile(file) as source:
+            check_rows(source.metadata.num_rows, file)
+            for batch in source.iter_batches(_ROWS):
+                yield from batch.to_pylist()
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file fails in every way
+        raise DataError(f"{file}: no Parquet file, or damaged ({str(error)[:120]}).") from error
 
 
 def _numbers(labels: list[Any]) -> list[int]:
