@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -119,7 +120,7 @@ class WatchedLoader:
                     break
                 except StopIteration:
                     return
-                except RuntimeError as error:
+                except (RuntimeError, OSError, EOFError) as error:
                     watch.explain(error)
                 watch.find_hanging(asked)
             yield batch
@@ -163,10 +164,13 @@ class _Watch:
                 "the workers were started: try loader.num_workers: 0."
             )
 
-    def explain(self, error: RuntimeError) -> None:
+    def explain(self, error: Exception) -> None:
         """Turn torch's error into one that says more; return if it was only a wait."""
         if str(error) == _TIMED_OUT:
             return
+        if not isinstance(error, RuntimeError):
+            # a worker that sent a batch and is gone when its memory is asked for
+            connection.wait([process.sentinel for process in self.workers], timeout=LOOK)
         self.find_dead()
         if "Too many open files" in str(error):
             self._end(
