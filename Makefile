@@ -9,7 +9,7 @@ KEY := $(shell cat $(DECLARATIONS) | $(PYTHON) -c "import hashlib,sys; print(has
 READY := $(VENV)/.ready-$(KEY)
 DEMO_READY := $(VENV)/.demo-ready-$(KEY)
 
-.PHONY: install demo test lint types docs peers bench bench-quick bench-large bench-retrieval clean
+.PHONY: install demo test lint types docs peers bench bench-quick bench-large bench-retrieval soak clean
 
 install: $(READY)
 
@@ -71,6 +71,11 @@ bench-retrieval: $(READY) build/peers/.ready build/paddle/.ready
 # A run too large for any machine here, computed from what is measured.
 bench-large: $(READY)
 	$(BIN)/python -m benchmarks.large_scale
+
+# What is too long for every day, with figures in build/soak.
+soak: $(READY)
+	$(BIN)/python -m tests.soak.flat
+	$(BIN)/python -m tests.soak.workers
 
 clean:
 	rm -rf $(VENV) output data build dist

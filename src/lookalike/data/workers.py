@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -168,10 +167,13 @@ class _Watch:
         """Turn torch's error into one that says more; return if it was only a wait."""
         if str(error) == _TIMED_OUT:
             return
-        if not isinstance(error, RuntimeError):
-            # a worker that sent a batch and is gone when its memory is asked for
-            connection.wait([process.sentinel for process in self.workers], timeout=LOOK)
         self.find_dead()
+        if not isinstance(error, RuntimeError):
+            # a worker that sent a batch is dying while its memory is asked for
+            for _ in range(50):
+                time.sleep(0.1)
+                self.find_dead()
+            self._end(f"a data worker does not answer ({type(error).__name__}: {error}).")
         if "Too many open files" in str(error):
             self._end(
                 "too many files are open, so data workers cannot pass on their batches: raise the "
