@@ -75,6 +75,8 @@ bench-large: $(READY)
 # What is too long for every day, with figures in build/soak.
 soak: $(READY)
 	$(BIN)/python -m tests.soak.fuzz --count 100000
+	$(BIN)/python -m tests.soak.flat
+	$(BIN)/python -m tests.soak.workers
 
 clean:
 	rm -rf $(VENV) output data build dist

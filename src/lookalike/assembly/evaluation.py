@@ -167,6 +167,7 @@ def make_split(
         sampler,
         num_workers=num_workers(section.loader.num_workers),
         prefetch_factor=section.loader.prefetch_factor,
+        timeout=run.config.Global.data_timeout,
     )
     return EvalSplit(name, dataset, batches)
 

@@ -140,7 +140,9 @@ class FeatureCache:
             f"Features of the {name} images: {len(contents) - count:,} of {len(contents):,} are in "
             f"{store.folder}" + (f", {count:,} are computed now, once" if count else "")
         )
-        batches = read_batches(Watched(dataset), left, num_workers)
+        batches = read_batches(
+            Watched(dataset), left, num_workers, timeout=self.job.run.config.Global.data_timeout
+        )
         with self.log.bar(f"{name} features", count) as bar:
             done: list[tuple[NDArray[np.int64], Tensor]] = []
             backbone = self.job.built.parts[0].model.backbone

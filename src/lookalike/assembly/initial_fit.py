@@ -22,6 +22,7 @@ def fit_to_images(
     *,
     device: torch.device,
     num_workers: int,
+    timeout: float,
     log: RunLog,
 ) -> None:
     """Fit the initial weights of the parts that ask for it.
@@ -32,12 +33,13 @@ def fit_to_images(
         transforms: Those of the evaluation: features are taken without augmentation.
         device: Where the model is.
         num_workers: Processes that read images.
+        timeout: Seconds an image may take in one of them; 0 waits for ever.
         log: Where to tell.
     """
     for built in parts:
         if built.data_inits:
             log.line("Fitting the initial weights to the training images ...")
-            features = _features(built, images, transforms, device, num_workers, log)
+            features = _features(built, images, transforms, device, num_workers, timeout, log)
             _fill_from(built, features, torch.tensor(images.labels))
             built.model.to(device)
 
@@ -65,11 +67,15 @@ def _features(
     transforms: Callable[[Any], Any],
     device: torch.device,
     num_workers: int,
+    timeout: float,
     log: RunLog,
 ) -> Tensor:
     plain = images.with_transforms(transforms)
     batches = make_loader(
-        plain, SequenceSampler(plain.labels, batch_size=64), num_workers=num_workers
+        plain,
+        SequenceSampler(plain.labels, batch_size=64),
+        num_workers=num_workers,
+        timeout=timeout,
     )
     with log.bar("features", len(plain)) as bar:
         table = embed(

@@ -192,6 +192,7 @@ def _stream(
         pin_memory=job.device.type == "cuda",
         mixture=make_mixing(section.dataset, num_classes, run.allow_import),
         skip_bad=skips,
+        timeout=run.config.Global.data_timeout,
     )
     return dataset, batches
 

@@ -219,6 +219,7 @@ def _preparation(job: Job, log: RunLog) -> Callable[[], None] | None:
         transforms,
         device=job.device,
         num_workers=job.batches.num_workers,
+        timeout=job.run.config.Global.data_timeout,
         log=log,
     )
 

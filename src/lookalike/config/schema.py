@@ -77,6 +77,8 @@ class GlobalSection(Frame):
     # an image that training cannot read; below 1 the limit is a share of all images
     bad_images: Literal["error", "skip"] = "error"
     bad_images_limit: Limit = 0.01
+    # seconds an image may take in a data worker; 0 waits for ever
+    data_timeout: NonNegativeInt = 600
     # evaluation
     eval_mode: Literal["retrieval", "classification", "adaface"] = "classification"
     eval_during_train: bool = True

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import get_worker_info
+
+from lookalike.errors import SetupError
+from lookalike.types import Batch
 
 _NUM_HELD = 3  # one in use, one that is made meanwhile, one spare
 
@@ -41,7 +47,8 @@ class BatchMemory:
         if get_worker_info() is not None:
             # what a worker sends is copied to shared memory unless it is there
             storage: Any = torch.UntypedStorage
-            memory: torch.UntypedStorage = storage._new_shared(size)
+            with _room_for(size):
+                memory: torch.UntypedStorage = storage._new_shared(size)
             return torch.empty(0, dtype=dtype).set_(memory).view(shape)
         return torch.from_numpy(self._free(size)).view(dtype).view(shape)
 
@@ -59,3 +66,35 @@ class BatchMemory:
         array = np.empty(size, dtype=np.uint8)
         self.held = [*self.held[1 - _NUM_HELD :], array]
         return array
+
+
+def in_shared_memory(batch: Batch) -> Batch:
+    """Move what a worker sends to shared memory now, where a lack of room is still an error.
+
+    Torch would do it in a thread of its queue, which says nothing and sends nothing.
+
+    Raises:
+        SetupError: If there is no room left.
+    """
+    if get_worker_info() is not None:
+        for tensor in (batch.images, batch.labels, batch.cameras, batch.indices):
+            with _room_for(tensor.nbytes):
+                tensor.share_memory_()  # type: ignore[no-untyped-call]
+    return batch
+
+
+@contextmanager
+def _room_for(size: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        try:
+            usage = shutil.disk_usage("/dev/shm")
+            place = f"/dev/shm has {usage.free / 1e6:,.1f} of {usage.total / 1e6:,.1f} MB free"
+        except OSError:
+            place = " ".join(str(error).split())
+        raise SetupError(
+            f"no shared memory is left to pass a batch of {size / 1e6:,.1f} MB on from a data "
+            f"worker: {place}. Enlarge it (docker run --shm-size=8g), lower num_workers, "
+            "prefetch_factor or batch_size, or set loader.num_workers: 0, which does without."
+        ) from error

@@ -14,14 +14,15 @@ from lookalike.data.draws import Draw, Draws, Plan
 from lookalike.data.randomness import mix, seeded
 from lookalike.data.reading import Failure, Seeded, SkippingSeeded, deals_groups
 from lookalike.data.transforms.kernels import compiled
-from lookalike.errors import DataError
+from lookalike.data.workers import DEFAULT_TIMEOUT, LOOK, WatchedLoader
+from lookalike.errors import DataError, SetupError
 from lookalike.types import Batch, BatchSampler, ImageSource, PairedBatch
 
 
 def _raise_failures(batches: Iterable[Batch | Failure]) -> Iterator[Batch]:
     for batch in batches:
         if isinstance(batch, Failure):
-            raise DataError(batch.message)
+            raise (SetupError if batch.of_the_machine else DataError)(batch.message)
         yield batch
 
 
@@ -61,6 +62,7 @@ class EndlessBatches:
         skip_bad: Leave out images that cannot be read, with all images of their label in the batch
             where a sampler deals labels in groups; a batch with fewer than two images (labels) left
             is empty. What is left out stands in the batch. False makes it an error.
+        timeout: Seconds an image may take in a worker; 0 waits for ever.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class EndlessBatches:
         pin_memory: bool = False,
         mixture: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
         skip_bad: bool = False,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
+        self.timeout = timeout
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.pin_memory, self.mixture = pin_memory, mixture
         self.draws, self.skip_bad = Draws(sampler, seed), skip_bad
@@ -101,6 +105,7 @@ class EndlessBatches:
                 self.num_workers,
                 self.prefetch_factor,
                 self.pin_memory,
+                self.timeout,
             )
         )
         return loaded if self.mixture is None else self._mixed(loaded, batch)
@@ -152,6 +157,7 @@ def make_loader(
     num_workers: int = 0,
     prefetch_factor: int | None = None,
     pin_memory: bool = False,
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> Batches:
     """Return the batches of one plan of the sampler, for evaluation.
 
@@ -165,7 +171,7 @@ def make_loader(
             f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
             "must be read once: set drop_last: False and use a sampler without identities."
         )
-    return read_batches(dataset, plan, num_workers, prefetch_factor, pin_memory)
+    return read_batches(dataset, plan, num_workers, prefetch_factor, pin_memory, timeout)
 
 
 def read_batches(
@@ -174,10 +180,12 @@ def read_batches(
     num_workers: int = 0,
     prefetch_factor: int | None = None,
     pin_memory: bool = False,
+    timeout: float = DEFAULT_TIMEOUT,
 ) -> Batches:
     """Return the batches of a plan: lists of indices, of any of the images."""
     draws = [[(i, mix(i)) for i in batch] for batch in plan]
-    loader = _torch_loader(Seeded(dataset), draws, num_workers, prefetch_factor, pin_memory)
+    read = Seeded(dataset)
+    loader = _torch_loader(read, draws, num_workers, prefetch_factor, pin_memory, timeout)
     return Batches(loader, plan)
 
 
@@ -187,20 +195,23 @@ def _torch_loader(
     num_workers: int,
     prefetch_factor: int | None,
     pin_memory: bool,
+    timeout: float,
 ) -> Any:
     if num_workers:
         # processes that are forked have the kernels then, without importing numba each
         compiled()
     batches: Any = draws
-    return DataLoader(
+    loader = DataLoader(
         read,
         batch_sampler=batches,
         num_workers=num_workers,
         prefetch_factor=prefetch_factor if num_workers else None,
         collate_fn=_as_it_is,
         pin_memory=pin_memory,
+        timeout=LOOK if num_workers else 0,
         generator=torch.Generator(),
     )
+    return WatchedLoader(loader, read.name, timeout) if num_workers else loader
 
 
 def _as_it_is(batch: Any) -> Any:

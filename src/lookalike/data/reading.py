@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils.data import Dataset
 
-from lookalike.data.batch_memory import BatchMemory
+from lookalike.data.batch_memory import BatchMemory, in_shared_memory
 from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.draws import Draw
 from lookalike.data.randomness import reseed, streams_kept
-from lookalike.errors import DataError, LookalikeError
+from lookalike.data.workers import Desks
+from lookalike.errors import DataError, LookalikeError, SetupError
 from lookalike.types import BadImage, Batch, BatchSampler, ImageSource, Sample
 
 
@@ -22,9 +23,14 @@ class Failure:
 
     An exception raised inside a worker would arrive wrapped in its traceback, after a wait of
     five seconds for each worker.
+
+    Attributes:
+        message: For a person.
+        of_the_machine: It is a :class:`SetupError`, and not of the data.
     """
 
     message: str
+    of_the_machine: bool = False
 
 
 def collate(samples: Iterable[Sample], number: int, memory: BatchMemory | None = None) -> Batch:
@@ -64,23 +70,36 @@ class Seeded(Dataset[Batch | Failure]):
 
     def __init__(self, dataset: ImageSource) -> None:
         self.dataset, self.memory = dataset, BatchMemory()
+        self.desks: Desks | None = None
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def name(self, index: int) -> str:
+        """Return what messages call an image's file."""
+        files = getattr(self.dataset, "files", None)
+        return self.dataset.paths[index] if files is None else str(files.name(index))
 
     def __getitems__(self, draws: Sequence[Draw]) -> Batch | Failure:
         self.memory.row = None
         try:
             with streams_kept():
-                return self._batch(draws)
+                return in_shared_memory(self._batch(draws))
         except LookalikeError as error:
-            return Failure(str(error))
+            return Failure(str(error), isinstance(error, SetupError))
+        finally:
+            self._note(None)
+
+    def _note(self, index: int | None) -> None:
+        if self.desks is not None:
+            self.desks.note(index)
 
     def _batch(self, draws: Sequence[Draw]) -> Batch:
         return collate(map(self._read, draws), len(draws), self.memory)
 
     def _read(self, draw: Draw) -> Sample:
         index, seed = draw
+        self._note(index)
         reseed(seed)
         if isinstance(self.dataset, ImageDataset):
             return self.dataset.read_into(index, self.memory.row)

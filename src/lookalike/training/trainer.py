@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +12,14 @@ from torch import Tensor, nn
 
 from lookalike.data.feature_batches import FeatureBatches
 from lookalike.data.loader import EndlessBatches, PairedBatches
-from lookalike.errors import CheckpointError, DivergedError
+from lookalike.errors import CheckpointError
 from lookalike.training.averages import Averages, Stopwatch, shown
 from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
+from lookalike.training.doctor import Doctor
+from lookalike.training.doctor.look import look_at
+from lookalike.training.failures import failures_told, saved_before_failing
+from lookalike.training.finite import FiniteGuard, Step
 from lookalike.training.quarantine import QuarantinedBatches
 from lookalike.training.random_state import random_state, restore_random_state
 from lookalike.training.run_log import RunLog
@@ -86,22 +89,24 @@ class Trainer:
         self.last_metrics: dict[str, float] = {}
         self.averages = Averages()
         self.stopwatch = Stopwatch()
+        self.guard = FiniteGuard(self.folder, self.update, self.names)
+        self.doctor = Doctor(self.update, self.log, per_epoch=self.iterations_per_epoch)
 
     def run(self) -> TrainingResult:
         """Train to the last epoch.
 
         Raises:
             Interrupted: If a signal asked to stop; the run has been saved.
-            DivergedError: If the loss is not finite.
+            DivergedError: If the loss or a gradient is not finite.
         """
         total = self.epochs * self.iterations_per_epoch
-        with stop_on_signals() as stop:
+        with stop_on_signals() as stop, failures_told(self):
             if self.iteration == 0:
                 self._begin()
             if self.iteration < total:
                 with self.log.bar("training", total) as bar:
                     bar.advance(self.iteration)
-                    stream = self.batches.start(self.iteration, self.plan)
+                    stream = saved_before_failing(self)
                     for epoch in range(self.iteration // self.iterations_per_epoch, self.epochs):
                         self._epoch(epoch, stream, stop, bar.advance)
         return TrainingResult(self.last_metrics, self.best)
@@ -146,8 +151,9 @@ class Trainer:
         batch = batch.to(self.device)
         output, terms = self.update.gradients(batch, self.iteration)
         printing = index % self.print_every == 0
+        self.guard.note(Step(self.iteration, epoch, index, batch.indices, terms))
         if self.device.type == "cpu" or printing:
-            self._check_finite(terms, batch, epoch, index)
+            self.guard.confirm()
         rates = self.update.apply(self.iteration)
         self.iteration += 1
         size = len(batch.labels)
@@ -155,6 +161,8 @@ class Trainer:
         self.stopwatch.batch_done(size)
         if printing:
             self._print(epoch, index, rates)
+            place = self.iteration - 1, self.epochs * self.iterations_per_epoch
+            self.doctor.look(look_at(output, batch, terms, rates, place))
 
     def _extra(self, output: Any, batch: Batch) -> Mapping[str, Tensor]:
         if self.train_metrics is None:
@@ -162,20 +170,8 @@ class Trainer:
         with torch.no_grad():
             return self.train_metrics(output, batch.labels)
 
-    def _check_finite(
-        self, terms: Mapping[str, Tensor], batch: Batch, epoch: int, index: int
-    ) -> None:
-        if math.isfinite(float(terms["loss"].detach())):
-            return
-        values = ", ".join(f"{name}: {float(term.detach()):g}" for name, term in terms.items())
-        files = [self.names[int(i)] for i in batch.indices[:8]] if self.names else []
-        raise DivergedError(
-            f"the loss is not finite in epoch {epoch + 1}, iteration {index} ({values}). First "
-            f"images of the batch: {', '.join(files)}. The last checkpoint is intact; a lower "
-            "learning rate, a longer warm-up or clip_global_norm usually helps."
-        )
-
     def _end_epoch(self, epoch: int) -> None:
+        self.guard.confirm()
         means = self.averages.read()
         self.log.line(f"[Train][Epoch {epoch}/{self.epochs}][Avg]{shown(means)}")
         improved = False
@@ -227,6 +223,7 @@ class Trainer:
             "train",
             {"epoch": epoch + 1, "step": self.iteration, "lr": rates[0], **means, **watch.costs()},
         )
+        self.guard.statistics = {"step": self.iteration, "lr": list(rates), **means}
         watch.restart()
 
     def _how_to_go_on(self) -> str:
@@ -239,6 +236,7 @@ class Trainer:
         metrics: Mapping[str, float] | None = None,
         best: Best | None = None,
     ) -> None:
+        self.guard.confirm()  # nothing is saved that is not finite
         best = best or self.best
         facts = {
             "epoch": self.iteration // self.iterations_per_epoch,
