@@ -72,8 +72,9 @@ bench-retrieval: $(READY) build/peers/.ready build/paddle/.ready
 bench-large: $(READY)
 	$(BIN)/python -m benchmarks.large_scale
 
-# What is too long for every day, with figures in build/soak.
+# What is too long for every day: kills, fuzzing, long runs. Figures go to output/ and build/soak.
 soak: $(READY)
+	$(BIN)/python -m tests.soak
 	$(BIN)/python -m tests.soak.fuzz --count 100000
 	$(BIN)/python -m tests.soak.flat
 	$(BIN)/python -m tests.soak.workers

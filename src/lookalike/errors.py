@@ -12,13 +12,15 @@
     └── ExportError           7   an exported file does not compute what the model computes
 
 ``Interrupted`` is no error: the run was asked to stop, saved itself, and exits with 130 (Ctrl-C)
-or 75 (SIGTERM).
+or 75 (SIGTERM, SIGUSR1).
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -162,16 +164,58 @@ def writing(path: Path) -> Iterator[None]:
 
     Example:
         >>> with writing(Path("metrics.json")):
-        ...     raise OSError(28, "No space left on device")
+        ...     raise OSError(13, "Permission denied")
         Traceback (most recent call last):
             ...
-        lookalike.errors.SetupError: metrics.json: cannot be written (No space left on device).
+        lookalike.errors.SetupError: metrics.json: cannot be written (Permission denied).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
-    except OSError as error:
-        raise SetupError(f"{path}: cannot be written ({error.strerror}).") from error
+    except LookalikeError:
+        raise
+    except Exception as error:
+        cause = system_error(error)
+        if cause is None:
+            raise
+        raise SetupError(f"{path}: cannot be written ({why(cause, path)}).") from error
+
+
+def system_error(error: BaseException | None) -> OSError | None:
+    """Return the error of the system behind another one; torch and safetensors hide it.
+
+    Example:
+        >>> system_error(RuntimeError("I/O error: No space left on device (os error 28)"))
+        OSError(28, 'No space left on device')
+    """
+    while error is not None:
+        if isinstance(error, OSError):
+            return error
+        found = re.search(r"([^:]*) \(os error (\d+)\)", str(error))
+        if found:
+            return OSError(int(found[2]), found[1].strip())
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def why(error: OSError, path: Path, needed: int | None = None) -> str:
+    """Say why a path could not be written; where room lacks, how much is needed and free.
+
+    Args:
+        error: What the system said.
+        path: What was being written.
+        needed: Bytes, where it is known.
+    """
+    text = error.strerror or str(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return text
+    if needed is not None:
+        text += f"; about {needed:,} bytes are needed"
+    try:
+        place = next(place for place in (path, *path.absolute().parents) if place.exists())
+        return f"{text}; {shutil.disk_usage(place).free:,} bytes are free there"
+    except OSError:
+        return text
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -571,9 +571,10 @@ def test_a_malicious_training_state_runs_no_code(refused, latest):
     state = latest / "training_state.pt"
     torch.save({"iteration": Touch(latest / "pwned")}, state)
     digest = hashlib.sha256(state.read_bytes()).hexdigest()
-    edit_manifest(
-        lambda manifest: manifest["files"].update({"training_state.pt": {"sha256": digest}})
-    )(latest)
+    forged = {"training_state.pt": {"sha256": digest}}
+    edit_manifest(lambda manifest: manifest["files"].update(forged))(latest)
+    # of a format whose manifest has no hash of its own, so that the state is read at all
+    edit_manifest(lambda manifest: manifest.update(format=1))(latest)
     refused(CHECKPOINT, "train", f"Global.checkpoints={latest}", "Global.epochs=2")
     assert not (latest / "pwned").exists()
 

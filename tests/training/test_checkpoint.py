@@ -1,15 +1,21 @@
 """Checkpoints are whole or absent, and damage is noticed."""
 
-import contextlib
 import json
 import os
+import re
+import resource
 import shutil
+import subprocess
+import warnings
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 
+from lookalike.durable import file_sha256
 from lookalike.errors import CheckpointError, SetupError
-from lookalike.training import checkpoint as module
+from lookalike.faults import Fault, InjectedFault, watching
 from lookalike.training.checkpoint import (
     MANIFEST,
     MODEL_FILE,
@@ -18,14 +24,23 @@ from lookalike.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from lookalike.training.intact import (
+    find_checkpoint,
+    is_intact,
+    keep_last,
+    newest_intact,
+    sweep,
+    verify_checkpoint,
+)
 
 
-def save(folder, value):
+def save(folder, value, **options):
     save_checkpoint(
         folder,
         model={"w": torch.full((4,), float(value))},
         state={"step": value, "nested": [torch.tensor([value]), None, "x"]},
-        facts={"epoch": value},
+        facts={"epoch": value, "iteration": value},
+        **options,
     )
 
 
@@ -58,48 +73,93 @@ def test_every_damage_is_noticed_and_an_intact_one_offered(tmp_path, file, damag
         assert "epoch_1" in str(caught.value)
 
 
-def test_a_kill_at_any_step_of_a_write_leaves_one_whole_checkpoint(tmp_path, monkeypatch):
-    """Stop before every system call of a write in turn, as a power switch would."""
+def change(folder, value):
+    """Do all a run does with its checkpoints: save, keep two, keep the best."""
+    save(folder / "latest", value, keep_previous=True)
+    copy_checkpoint(folder / "latest", folder / f"epoch_{value}")
+    keep_last(folder, value, 2)
+    copy_checkpoint(folder / "latest", folder / "best_model")
 
-    class PowerOff(BaseException):
-        pass
 
-    calls = {"limit": None, "count": 0}
+def points_of_a_change(folder):
+    """Return the fault points of a change of a folder that has seen some."""
+    passed = []
+    for value in (1, 2, 3):
+        change(folder, value)
+    with watching(passed.append):
+        change(folder, 4)
+    return passed
 
-    def interrupting(function):
-        def call(*args, **kwargs):
-            calls["count"] += 1
-            if calls["limit"] is not None and calls["count"] > calls["limit"]:
-                raise PowerOff
-            return function(*args, **kwargs)
 
-        return call
+def started(folder):
+    for value in (1, 2, 3):
+        change(folder, value)
+    return folder
 
-    monkeypatch.setattr(module, "save_file", interrupting(module.save_file))
-    monkeypatch.setattr(module.torch, "save", interrupting(torch.save))
-    monkeypatch.setattr(module.os, "fsync", interrupting(os.fsync))
-    monkeypatch.setattr(module.Path, "rename", interrupting(module.Path.rename))
-    monkeypatch.setattr(module.Path, "mkdir", interrupting(module.Path.mkdir))
-    monkeypatch.setattr(module.Path, "write_text", interrupting(module.Path.write_text))
-    monkeypatch.setattr(module.shutil, "rmtree", interrupting(shutil.rmtree))
-    save(tmp_path / "probe", 1)
-    save(tmp_path / "probe", 2)
-    steps = calls["count"]
+
+def with_fault(folder, fault, value=4):
+    """Change a folder with a fault; return an exit code, that of the signal if it was killed."""
+    try:
+        with watching(Fault(fault)):
+            change(folder, value)
+    except SetupError:
+        return 4
+    except InjectedFault:
+        return 70
+    return 0
+
+
+def killed(folder, fault):
+    """Do it in a process of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        with_fault(folder, fault)
+    finally:
+        os._exit(1)
+
+
+def test_all_steps_of_a_change_are_points(tmp_path):
+    passed = points_of_a_change(tmp_path)
+    assert len(passed) > 30
+    kinds = {"write_model", "write", "sync", "link", "rename", "remove"}
+    assert {f"checkpoint.{kind}" for kind in kinds} <= set(passed)
+
+
+@pytest.mark.parametrize(("action", "code"), [("kill", -9), ("raise", 70), ("enospc", 4)])
+def test_a_fault_at_every_point_leaves_whole_checkpoints(tmp_path, monkeypatch, action, code):
+    """Every point of every write: what has a name is whole, and the next run is not disturbed."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the machine stays on: no need
+    number = len(points_of_a_change(tmp_path / "probe"))
     seen = set()
-    for limit in range(steps):
-        folder = tmp_path / f"run{limit}" / "latest"
-        calls.update(limit=None)
-        save(folder, 1)
-        calls.update(limit=limit, count=0)
-        with contextlib.suppress(PowerOff):
-            save(folder, 2)
-        calls.update(limit=None)
-        found = load_checkpoint(folder).facts["epoch"]
-        seen.add(found)
-        save(folder, 3)  # and the next run is not disturbed by what was left behind
-        assert load_checkpoint(folder).facts["epoch"] == 3
-    assert seen == {1, 2}
-    assert steps > 10
+    origin = started(tmp_path / "origin")
+    for nth in range(1, number + 1):
+        folder = tmp_path / str(nth)
+        shutil.copytree(origin, folder)
+        # hard links that copytree has parted are of no importance here
+        ended = (killed if action == "kill" else with_fault)(folder, f"*:{nth}:{action}")
+        # links that fail are copies
+        assert ended in ((code, 0) if action == "enospc" else (code,)), nth
+        for name in ("latest", "best_model"):
+            found = folder / name
+            if not found.exists():
+                assert action == "kill"
+                found = find_checkpoint(found)
+            seen.add(load_checkpoint(found).facts["epoch"])
+        for kept in folder.glob("epoch_*"):
+            load_checkpoint(kept)
+        assert newest_intact(folder)[1] == []
+        sweep(folder)
+        hidden = {path.name for path in folder.glob(".*")}
+        assert hidden <= {".latest.previous"}, nth
+        change(folder, 5)
+        assert {p.name for p in folder.glob("epoch_*")} <= {"epoch_3", "epoch_4", "epoch_5"}
+        assert load_checkpoint(folder / "best_model").facts["epoch"] == 5
+        shutil.rmtree(folder)
+    assert seen == {3, 4}
 
 
 def test_a_copy_is_independent_of_what_happens_to_the_original(tmp_path):
@@ -113,6 +173,151 @@ def test_an_unwritable_folder_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(SetupError, match="could not be written"):
         save(tmp_path / "file" / "latest", 1)
+
+
+@pytest.mark.parametrize("error", ["enospc", "erofs", "eacces", "estale", "eio"])
+def test_what_the_system_refuses_is_told_with_path_and_room(tmp_path, error):
+    save(tmp_path / "latest", 1)
+    with pytest.raises(SetupError) as caught, watching(Fault(f"checkpoint.sync:2:{error}")):
+        save(tmp_path / "latest", 2)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/latest: the checkpoint could not be written (")
+    room = re.search(r"about ([\d,]+) bytes are needed; ([\d,]+) bytes are free there", message)
+    assert (room is not None) == (error == "enospc")
+    assert room is None or room[1] == "24"
+    assert load_checkpoint(tmp_path).facts["epoch"] == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(("model", "state"), [(50_000, 1), (1, 50_000)])
+def test_a_disk_that_is_full_in_the_middle_of_a_file_is_no_bug_of_torch(tmp_path, model, state):
+    """The system ends a file at 100 kB; both writers of tensors hide what it said."""
+    parts = {"model": {"w": torch.ones(model)}, "state": {"x": torch.ones(state)}, "facts": {}}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(SetupError, match="File too large; about 200,004 bytes are needed"):
+            save_checkpoint(tmp_path / "latest", **parts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def small_disk(folder, size="300k"):
+    """Mount a small file system, or skip."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount")
+    if done.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+
+
+def test_a_small_disk_that_is_full(tmp_path):
+    small_disk(tmp_path / "disk")
+    try:
+        save(tmp_path / "disk" / "latest", 1)
+        with pytest.raises(SetupError, match=r"No space left on device; about 400,0\d\d bytes"):
+            save_checkpoint(
+                tmp_path / "disk" / "latest", model={"w": torch.ones(100_000)}, state={}, facts={}
+            )
+        assert load_checkpoint(tmp_path / "disk").facts["epoch"] == 1
+        save(tmp_path / "disk" / "latest", 2)
+    finally:
+        subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+
+
+def test_a_folder_that_has_vanished_is_made_again(tmp_path):
+    save(tmp_path / "run" / "latest", 1)
+    shutil.rmtree(tmp_path / "run")
+    save(tmp_path / "run" / "latest", 2)
+    assert load_checkpoint(tmp_path / "run").facts["epoch"] == 2
+
+
+def mutate(folder, rng):
+    """Damage a checkpoint in one random way; return how."""
+    name = str(rng.choice([MODEL_FILE, STATE_FILE, MANIFEST]))
+    path, way = folder / name, str(rng.choice(["truncate", "zero", "flip", "remove", "swap"]))
+    data = bytearray(path.read_bytes())
+    place = int(rng.integers(len(data)))
+    if way == "truncate":
+        path.write_bytes(data[:place])
+    elif way == "zero":
+        end = min(len(data), place + int(rng.integers(1, 4097)))
+        if not any(data[place:end]):
+            return mutate(folder, rng)
+        data[place:end] = bytes(end - place)
+        path.write_bytes(data)
+    elif way == "flip":
+        data[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(data)
+    elif way == "remove":
+        path.unlink()
+    else:
+        shutil.copy(folder.with_name("other") / name, path)
+    return f"{way} {name} at {place}"
+
+
+def test_three_hundred_random_damages_are_all_noticed(tmp_path):
+    rng = np.random.default_rng(0)
+    save(tmp_path / "other", 1)
+    save(tmp_path / "whole", 2)
+    for _ in range(300):
+        shutil.copytree(tmp_path / "whole", tmp_path / "latest")
+        how = mutate(tmp_path / "latest", rng)
+        assert not is_intact(tmp_path / "latest"), how
+        with pytest.raises(CheckpointError):
+            verify_checkpoint(tmp_path / "latest")
+        shutil.rmtree(tmp_path / "latest")
+    assert is_intact(tmp_path / "whole")
+
+
+def test_the_one_before_takes_the_place_of_a_damaged_one(tmp_path):
+    for value in (1, 2, 3):
+        change(tmp_path, value)
+    damage(tmp_path / "latest" / STATE_FILE)  # and with it its hard links, epoch_3 and best_model
+    chosen, (warning,) = newest_intact(tmp_path)
+    assert chosen == tmp_path / "latest"
+    assert load_checkpoint(chosen).facts["epoch"] == 2
+    assert "damaged" in warning and "the one before it, saved at iteration 2" in warning
+    assert not is_intact(tmp_path / "latest.damaged")
+    assert newest_intact(tmp_path) == (chosen, [])
+
+
+def test_a_kept_epoch_is_gone_on_from_where_both_are_damaged(tmp_path):
+    for value in (1, 2, 3):
+        change(tmp_path, value)
+    save(tmp_path / "latest", 4, keep_previous=True)  # of an epoch that is not over
+    damage(tmp_path / "latest" / STATE_FILE)
+    shutil.rmtree(tmp_path / ".latest.previous")
+    chosen, (warning,) = newest_intact(tmp_path)
+    assert load_checkpoint(chosen).facts["epoch"] == 3
+    assert f"Going on from {chosen.name}, saved at iteration 3" in warning
+
+
+def test_where_nothing_is_intact_it_is_told(tmp_path):
+    save(tmp_path / "latest", 1)
+    damage(tmp_path / "latest" / MODEL_FILE)
+    with pytest.raises(CheckpointError, match="No intact checkpoint"):
+        newest_intact(tmp_path)
+    assert (tmp_path / "latest").is_dir()
+
+
+def damage(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_checkpoints_without_a_hash_of_the_manifest_are_still_read(tmp_path):
+    save(tmp_path / "latest", 1)
+    path = tmp_path / "latest" / MANIFEST
+    manifest = {**json.loads(path.read_text()), "format": 1}
+    del manifest["sha256"]
+    path.write_text(json.dumps(manifest, indent=1))
+    assert load_checkpoint(tmp_path).facts["epoch"] == 1
 
 
 def test_nothing_there_names_what_is_near(tmp_path):
@@ -129,3 +334,39 @@ def test_a_manifest_cannot_point_outside(tmp_path):
     path.write_text(json.dumps(manifest))
     with pytest.raises(CheckpointError):
         load_checkpoint(tmp_path / "latest")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, " " * 17_000_000 + "{}"])
+def test_a_manifest_that_is_made_to_deceive(tmp_path, text):
+    save(tmp_path / "latest", 1)
+    (tmp_path / "latest" / MANIFEST).write_text(text)
+    with pytest.raises(CheckpointError, match="manifest"):
+        load_checkpoint(tmp_path / "latest")
+
+
+def test_a_copy_takes_nothing_from_outside(tmp_path):
+    save(tmp_path / "latest", 1)
+    (tmp_path / "secret").write_text("mine")
+    old_manifest(tmp_path / "latest", lambda manifest: manifest["documents"].append("../secret"))
+    with pytest.raises(CheckpointError, match="outside its folder"):
+        copy_checkpoint(tmp_path / "latest", tmp_path / "copies" / "epoch_1")
+    assert not (tmp_path / "copies" / "secret").exists()
+
+
+def test_a_state_that_would_fill_the_memory_is_not_unpacked(tmp_path):
+    save(tmp_path / "latest", 1)
+    path = tmp_path / "latest" / STATE_FILE
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(100_000_000))
+    digest = file_sha256(path)
+    old_manifest(tmp_path / "latest", lambda m: m["files"][STATE_FILE].update(sha256=digest))
+    with pytest.raises(CheckpointError, match="Unfolds"):
+        load_checkpoint(tmp_path / "latest")
+
+
+def old_manifest(folder, change):
+    """Change a manifest of the first format, which has no hash of its own."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["format"] = 1
+    change(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))

@@ -1,6 +1,8 @@
 """The loop: exact resume, stopping, saving by the rules, and refusing to diverge."""
 
+import contextlib
 import json
+import resource
 import signal
 
 import pytest
@@ -26,7 +28,8 @@ def losses(folder):
 def test_a_run_writes_what_the_reference_writes(tiny):
     trainer_of(tiny, "Global.epochs=3", "Global.save_interval=2").run()
     folder = tiny / "output"
-    assert {p.name for p in folder.iterdir() if p.is_dir()} == {"latest", "best_model", "epoch_2"}
+    names = {"latest", ".latest.previous", "best_model", "epoch_2"}
+    assert {p.name for p in folder.iterdir() if p.is_dir()} == names
     manifest = json.loads((folder / "latest" / "manifest.json").read_text())
     assert manifest["epoch"] == 3
     assert manifest["seed"] == 7
@@ -48,8 +51,10 @@ def test_same_seed_same_losses_other_seed_other_losses(tiny):
     assert seen[0] != seen[2]
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 4])
-def test_a_stopped_run_continues_bit_for_bit(tiny, stop_after):
+@pytest.mark.parametrize(
+    ("stop_after", "number", "code"), [(1, "SIGINT", 130), (3, "SIGTERM", 75), (4, "SIGUSR1", 75)]
+)
+def test_a_stopped_run_continues_bit_for_bit(tiny, stop_after, number, code):
     """Stopped by a signal in the middle of an epoch, or at its end, and resumed."""
     straight = tiny / "straight"
     trainer_of(tiny, f"Global.output_dir={straight}").run()
@@ -60,12 +65,12 @@ def test_a_stopped_run_continues_bit_for_bit(tiny, stop_after):
     def then_stop(epoch, index, batch):
         original(epoch, index, batch)
         if broken.iteration == stop_after:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.Signals[number])
 
     broken._iteration = then_stop
     with pytest.raises(Interrupted) as caught:
         broken.run()
-    assert caught.value.exit_code == 130
+    assert caught.value.exit_code == code
     assert "--resume" in str(caught.value)
 
     resumed = trainer_of(tiny)
@@ -157,6 +162,46 @@ def test_a_failing_dashboard_does_not_end_the_run(tmp_path):
     log.close()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
     assert "left out from now on" in (tmp_path / "train.log").read_text()
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_run(tiny):
+    (tiny / "output" / "metrics.jsonl").mkdir(parents=True)
+    trainer_of(tiny, "Global.epochs=1").run()
+    text = (tiny / "output" / "train.log").read_text()
+    warning = "metrics.jsonl: cannot be written (Is a directory). The run goes on."
+    assert text.count(warning) == 1
+
+
+def test_lines_that_were_cut_short_do_not_swallow_the_next_one(tmp_path):
+    log = RunLog(tmp_path, quiet=True)
+    log.record("train", {"step": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, limits[1]))
+    try:
+        log.record("train", {"step": 2})  # does not fit
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.record("train", {"step": 3})
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"kind": "tr')  # killed
+    RunLog(tmp_path, quiet=True).record("train", {"step": 4})
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines if line.endswith("}")] == [1, 3, 4]
+    assert len(lines) == 4
+
+
+def test_a_screen_that_cannot_be_written_does_not_end_the_run(tmp_path):
+    log = RunLog(tmp_path)
+    with open("/dev/full", "w") as full:
+        log.console.file = full
+        log.line("one")
+        log.line("two")
+        log.console.file = None
+        with contextlib.suppress(OSError):
+            full.close()
+    text = (tmp_path / "train.log").read_text()
+    assert text.count("The screen cannot be written (No space left on device)") == 1
+    assert "one" in text and "two" in text
 
 
 def test_initial_weights_fitted_to_the_data_beat_random_ones(tiny):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from lookalike.assembly.load import Run, locating
 from lookalike.assembly.published import CARD, CONFIG, WEIGHTS, model_card, model_config
 from lookalike.assembly.start_weights import slim
 from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
+from lookalike.durable import whole_file
 from lookalike.errors import ConfigError, writing
 from lookalike.models.weights import LoadReport, load_state
 
@@ -73,10 +73,8 @@ def convert(
 
 def _write_tensors(built: BuiltModels, target: Path) -> None:
     tensors = {key: tensor.contiguous() for key, tensor in built.model.state_dict().items()}
-    temporary = target.with_name(f".{target.name}.writing")
-    with writing(temporary):
-        save_file(tensors, temporary)
-        os.replace(temporary, target)
+    with whole_file(target) as unfinished:
+        save_file(tensors, unfinished)
 
 
 def _write_folder(run: Run, built: BuiltModels, source: str, target: Path) -> None:

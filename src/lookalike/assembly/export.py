@@ -19,6 +19,7 @@ from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
 from lookalike.data import ImageDataset
+from lookalike.durable import file_sha256
 from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
 from lookalike.geometry import unit
 from lookalike.inference.export import (
@@ -36,7 +37,6 @@ from lookalike.inference.export import (
 from lookalike.models.distillation_model import chosen_model
 from lookalike.models.evaluating import evaluating
 from lookalike.retrieval import nearest_neighbours
-from lookalike.training.checkpoint import file_sha256
 
 LARGEST_DRIFT = 1e-4
 # two neighbours whose cosines differ by less are as near as each other

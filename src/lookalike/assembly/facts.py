@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
 import sys
@@ -15,10 +16,14 @@ from lookalike.data import ImageDataset
 _PACKAGES = ("lookalike", "torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg")
 
 
-def facts(seed: int, splits: Mapping[str, ImageDataset]) -> dict[str, Any]:
+def facts(
+    seed: int, splits: Mapping[str, ImageDataset], config: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return what a checkpoint's manifest tells of the run it comes from."""
     return {
         "seed": seed,
+        # as it will be read back: compared with that of the run that goes on
+        "config": json.loads(json.dumps(config, default=str)),
         "versions": versions(),
         "git_commit": git_commit(),
         "data": {name: _data_hash(dataset) for name, dataset in splits.items()},

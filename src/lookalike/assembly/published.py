@@ -15,7 +15,8 @@ from lookalike.assembly.facts import versions
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import build_model
 from lookalike.assembly.start_weights import slim
-from lookalike.config.schema import ArchSection, DistillationSection, GlobalSection, SlimSection
+from lookalike.config.global_section import GlobalSection
+from lookalike.config.schema import ArchSection, DistillationSection, SlimSection
 from lookalike.errors import CheckpointError, ConfigError, masked
 from lookalike.models.embedding_model import EmbeddingModel as PlainEmbeddingModel
 from lookalike.models.weights import load_state, read_weights

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
-from lookalike.config.schema import DistillationSection, GlobalSection
+from lookalike.config.global_section import GlobalSection
+from lookalike.config.schema import DistillationSection
 from lookalike.errors import ConfigError, Problem
 from lookalike.models.compiled import compile_training
 from lookalike.models.recompute import recompute_blocks

@@ -88,7 +88,9 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         eval_from=settings.start_eval_epoch,
         eval_first=settings.eval_before_train,
         save_every=settings.save_interval,
-        facts=facts(seed_of(run), _splits(job)),
+        save_steps=settings.save_steps,
+        keep=settings.keep_checkpoints,
+        facts=facts(seed_of(run), _splits(job), run.document.data),
         documents=_documents(job, evaluator),
         names=job.train.paths,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -41,6 +42,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run folder's latest checkpoint.")
     ] = False,
+    resume_or_start: Annotated[
+        bool,
+        typer.Option("--resume-or-start", help="As --resume; start if there is no checkpoint yet."),
+    ] = False,
     allow_import: AllowImport = None,
     allow_missing: AllowMissing = None,
     strict_device: StrictDevice = False,
@@ -54,7 +59,8 @@ def train(
         run_training(
             config,
             override or [],
-            resume=resume,
+            resume=resume or resume_or_start,
+            or_start=resume_or_start,
             allow_import=allow_import or [],
             allow_missing=allow_missing or [],
             strict_device=strict_device,
@@ -227,4 +233,8 @@ def main() -> None:
     # Waiting OpenMP threads spin by default: with data workers on the same cores one training step
     # was measured to take 20 times as long. Passive waiting costs nothing measurable otherwise.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal that lacks a letter of a file name is no reason to end a run
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="lookalike", args=sys.argv[1:])

@@ -12,7 +12,8 @@ from lookalike.assembly.resume_reference import reference_run, resume_reference
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError
 from lookalike.training import RunLog, Trainer, load_checkpoint
-from lookalike.training.checkpoint import find_checkpoint
+from lookalike.training.changes import changes
+from lookalike.training.intact import find_checkpoint, has_checkpoints, newest_intact, sweep
 from lookalike.training.trackers import open_tracker
 
 
@@ -21,18 +22,32 @@ def run_training(
     overrides: Sequence[str],
     *,
     resume: bool,
+    or_start: bool = False,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
 ) -> None:
-    """Train from a YAML, from the start or from a checkpoint."""
+    """Train from a YAML, from the start or from a checkpoint.
+
+    Args:
+        config: The YAML.
+        overrides: Of the command line.
+        resume: Go on from the run folder's latest checkpoint.
+        or_start: With ``resume``: start if there is none yet.
+        allow_import: Modules that components may come from.
+        allow_missing: Patterns of tensors that weights may lack.
+        strict_device: Refuse to fall back to the CPU.
+    """
     run = load_run(config, overrides, allow_import=allow_import)
+    # first: a kill between two renames leaves ``latest`` under another name
+    swept = sweep(Path(run.config.Global.output_dir))
+    warnings: list[str] = []
     source = run.config.Global.checkpoints
-    if resume and source is None:
-        source = str(run.config.Global.output_dir)
     theirs = None if source is None else reference_run(source)
     if source is not None and theirs is None:
-        find_checkpoint_or_say(source, resume)
+        find_checkpoint(Path(source))
+    elif source is None and resume:
+        source, warnings = _newest(Path(run.config.Global.output_dir), or_start)
     job = build_job(
         run,
         strict_device=strict_device,
@@ -48,6 +63,10 @@ def run_training(
     )
     log = RunLog(job.folder, "train", tracker=tracker)
     try:
+        for warning in warnings:
+            log.line(warning)
+        for name in swept:
+            log.line(f"note: removed {name}, which a killed run had left half written")
         write_resolved(run, job.folder)
         trainer = make_trainer(job, log)
         _introduce(job, log)
@@ -65,18 +84,19 @@ def run_training(
         log.close()
 
 
-def find_checkpoint_or_say(source: str, resume: bool) -> None:
-    """Check early that there is something to resume.
+def _newest(folder: Path, or_start: bool) -> tuple[str | None, list[str]]:
+    """Return the checkpoint of a run folder to go on from, and warnings; None starts anew.
 
     Raises:
-        CheckpointError: If there is not.
+        CheckpointError: If there is none that is intact.
     """
+    if or_start and not has_checkpoints(folder):
+        return None, []
     try:
-        find_checkpoint(Path(source))
+        chosen, warnings = newest_intact(folder)
     except CheckpointError as error:
-        if resume:
-            raise CheckpointError(f"{error} Without --resume the run starts anew.") from error
-        raise
+        raise CheckpointError(f"{error} Without --resume the run starts anew.") from error
+    return str(chosen), warnings
 
 
 def _introduce(job: Job, log: RunLog) -> None:
@@ -98,9 +118,8 @@ def _restore(trainer: Trainer, source: str, log: RunLog) -> None:
     log.line(
         f"Resuming {checkpoint.folder} after epoch {epoch}, iteration {rest}; best metric {best}"
     )
-    for name, saved in (checkpoint.facts.get("data") or {}).items():
-        now = trainer.facts["data"].get(name)
-        if now is not None and now != saved:
-            log.line(f"note: the {name} list has changed since this checkpoint was saved.")
-    if trainer.iteration >= trainer.epochs * trainer.iterations_per_epoch:
+    for change in changes(checkpoint.facts, trainer.facts):
+        log.line(f"note: {change}")
+    finished = trainer.iteration >= trainer.epochs * trainer.iterations_per_epoch
+    if finished and not trainer.evaluation_due:
         log.line("All epochs are done already; raise Global.epochs to train further.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lookalike.errors import DataError, writing
+from lookalike.durable import whole_file
+from lookalike.errors import DataError
 
 Contents = NDArray[np.bytes_]
 """One hash of 32 bytes per image."""
@@ -92,16 +92,9 @@ class FeatureStore:
         rows["content"], rows["features"] = contents, features.numpy()
         rows["check"] = [zlib.crc32(row.tobytes()) for row in rows["features"]]
         name = f"part-{hashlib.sha256(rows['content'].tobytes()).hexdigest()[:16]}.npy"
-        file, unfinished = self.folder / name, self.folder / f".{name}.writing"
-        with writing(file):
-            try:
-                with open(unfinished, "wb") as out:
-                    np.save(out, rows, allow_pickle=False)
-                    out.flush()
-                    os.fsync(out.fileno())
-                os.replace(unfinished, file)
-            finally:
-                unfinished.unlink(missing_ok=True)
+        file = self.folder / name
+        with whole_file(file) as unfinished, open(unfinished, "wb") as out:
+            np.save(out, rows, allow_pickle=False)
         self.files.append(file)
         self.parts.append(self._map(file))
         self._sort()

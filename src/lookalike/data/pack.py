@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tarfile
 import zlib
@@ -17,6 +16,7 @@ import numpy as np
 from lookalike.data.columns import Texts
 from lookalike.data.decode import decode_image, image_format
 from lookalike.data.shards import FORMAT, INDEX, member_name, shard_name
+from lookalike.durable import rename, sync, synced
 from lookalike.errors import DataError, SetupError, writing
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff"}
@@ -74,8 +74,8 @@ def pack_images(
             packer.add_all(dataset, advance)
             if folder.exists():
                 folder.rmdir()
-            unfinished.rename(folder)
-            _sync(folder.parent)
+            rename(unfinished, folder)
+            sync(folder.parent)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return [folder / shard_name(number) for number in range(len(packer.shard_sizes))]
@@ -93,7 +93,7 @@ class _Packer:
         broken: list[str] = []
         index = 0
         while index < len(dataset.paths):
-            with open(self.folder / shard_name(len(self.shard_sizes)), "wb") as shard:
+            with synced(self.folder / shard_name(len(self.shard_sizes))) as shard:
                 while index < len(dataset.paths) and shard.tell() < self.shard_bytes:
                     try:
                         self._add(shard, dataset, index)
@@ -103,7 +103,6 @@ class _Packer:
                     advance()
                 shard.write(bytes(2 * tarfile.BLOCKSIZE))
                 self.shard_sizes.append(shard.tell())
-                _flush(shard)
         if broken:
             more = [f"... and {len(broken) - 20} more"] if len(broken) > 20 else []
             raise DataError("\n".join([*broken[:20], *more, "Nothing was packed."]))
@@ -135,10 +134,9 @@ class _Packer:
             "paths": paths.data.numpy(),
             "path_ends": paths.ends.numpy(),
         }
-        with open(self.folder / INDEX, "wb") as file:
+        with synced(self.folder / INDEX) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-            _flush(file)
-        _sync(self.folder)
+        sync(self.folder)
 
 
 def _add_member(shard: BinaryIO, name: str, data: bytes) -> int:
@@ -150,16 +148,3 @@ def _add_member(shard: BinaryIO, name: str, data: bytes) -> int:
     shard.write(data)
     shard.write(bytes(-len(data) % tarfile.BLOCKSIZE))
     return start
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from lookalike.durable import file_sha256
 from lookalike.errors import ExportError, SetupError
 from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
 from lookalike.types import ModelOutput
@@ -98,8 +98,7 @@ def _read_card(folder: Path) -> dict[str, Any]:
 def _verified(path: Path, digest: str) -> str:
     """Return the start of a file's hash, if it is the hash on the card."""
     try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = file_sha256(path)
     except OSError as error:
         raise ExportError(f"{path}: cannot be read ({error.strerror}).") from error
     if found != digest:

@@ -67,6 +67,12 @@ class Stopwatch:
         self.batches += 1
         self.images += images
 
+    def leave_out(self) -> None:
+        """Do not count the time since the last step: it was no training."""
+        now = time.perf_counter()
+        self.started += now - self.last
+        self.last = now
+
     def batch_cost(self) -> float:
         """Return seconds per batch."""
         return (self.last - self.started) / max(self.batches, 1)

@@ -3,17 +3,16 @@
 A checkpoint folder holds ``model.safetensors``, ``training_state.pt`` (read with ``weights_only``)
 and ``manifest.json``, which is written last and lists the size and SHA-256 of the others; and texts
 for people and other programs, which may be edited. A folder
-is written under another name and renamed when complete; the previous one of that name is removed
-only afterwards. So a kill at any moment leaves the old checkpoint or the new one.
+is written under another name and renamed when complete, and the previous one of that name is put
+aside first; so a kill at any moment leaves the old checkpoint or the new one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,23 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lookalike.errors import CheckpointError, SetupError
+from lookalike.archives import check_unpacked_size
+from lookalike.durable import file_sha256, remove, rename, sync, synced
+from lookalike.errors import CheckpointError, LookalikeError, SetupError, system_error, why
+from lookalike.faults import fault_point
+from lookalike.training.intact import (
+    FORMAT,
+    MANIFEST,
+    MODEL_FILE,
+    STATE_FILE,
+    beside,
+    find_checkpoint,
+    read_manifest,
+    verify_checkpoint,
+    write_manifest,
+)
 
-MODEL_FILE = "model.safetensors"
-STATE_FILE = "training_state.pt"
-MANIFEST = "manifest.json"
-_FORMAT = 1
+_WHAT = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ def save_checkpoint(
     state: Mapping[str, Any],
     facts: Mapping[str, Any],
     documents: Mapping[str, str] | None = None,
+    keep_previous: bool = False,
 ) -> None:
     """Write a checkpoint; whatever happens, ``folder`` is complete or as it was.
 
@@ -63,49 +74,90 @@ def save_checkpoint(
         state: Plain containers, numbers and tensors.
         facts: For the manifest; JSON.
         documents: Texts to put beside these, by file name.
+        keep_previous: Keep the one that was there, in case that this one's disk blocks rot.
 
     Raises:
         SetupError: If the disk is full or the folder cannot be written.
     """
-    writing = folder.with_name(f".{folder.name}.writing")
-    try:
-        _remove(writing)
-        writing.mkdir(parents=True)
-        # safetensors refuses tensors that share memory; every entry is written on its own
-        tensors = {
-            k: t.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for k, t in model.items()
+    # safetensors refuses tensors that share memory; every entry is written on its own
+    tensors = {
+        k: t.detach().cpu().clone(memory_format=torch.contiguous_format) for k, t in model.items()
+    }
+    needed = num_bytes(tensors) + num_bytes(state)
+    with _replacing(folder, needed, keep_previous) as unfinished:
+        fault_point(f"{_WHAT}.write_model")
+        save_file(tensors, unfinished / MODEL_FILE)
+        sync(unfinished / MODEL_FILE, _WHAT)
+        with synced(unfinished / STATE_FILE, _WHAT) as file:
+            torch.save(dict(state), file)
+        files = {
+            name: {
+                "bytes": (unfinished / name).stat().st_size,
+                "sha256": file_sha256(unfinished / name),
+            }
+            for name in (MODEL_FILE, STATE_FILE)
         }
-        save_file(tensors, writing / MODEL_FILE)
-        torch.save(dict(state), writing / STATE_FILE)
-        _finish(writing, facts, documents or {})
-        _put_in_place(writing, folder)
-    except (OSError, RuntimeError) as error:
-        shutil.rmtree(writing, ignore_errors=True)
-        raise _cannot_write(folder, error) from error
-    except Exception as error:
-        shutil.rmtree(writing, ignore_errors=True)
-        if type(error).__name__ == "SafetensorError":
-            raise _cannot_write(folder, error) from error
-        raise
+        for name, text in (documents or {}).items():
+            with synced(unfinished / name, _WHAT) as file:
+                file.write(text.encode())
+        content = {"format": FORMAT, **facts, "files": files, "documents": list(documents or {})}
+        with synced(unfinished / MANIFEST, _WHAT) as file:
+            write_manifest(file, content)
 
 
 def copy_checkpoint(source: Path, folder: Path) -> None:
     """Make ``folder`` the same checkpoint as ``source``; files are linked where possible."""
-    writing = folder.with_name(f".{folder.name}.writing")
-    try:
-        _remove(writing)
-        writing.mkdir(parents=True)
-        manifest = json.loads((source / MANIFEST).read_text())
+    with _replacing(folder) as unfinished:
+        manifest = read_manifest(source)
         for name in (*manifest["files"], *manifest.get("documents", ()), MANIFEST):
+            if Path(name).name != name:
+                raise CheckpointError(f"{source}: the manifest names {name}, outside its folder.")
+            fault_point(f"{_WHAT}.link")
             try:
-                os.link(source / name, writing / name)
+                os.link(source / name, unfinished / name)
             except OSError:
-                shutil.copyfile(source / name, writing / name)
-        _put_in_place(writing, folder)
-    except OSError as error:
-        shutil.rmtree(writing, ignore_errors=True)
-        raise _cannot_write(folder, error) from error
+                shutil.copyfile(source / name, unfinished / name)
+                sync(unfinished / name, _WHAT)
+
+
+@contextmanager
+def _replacing(
+    folder: Path, needed: int | None = None, keep_previous: bool = False
+) -> Iterator[Path]:
+    """Fill a new folder under another name and put it in the place of an old one.
+
+    Args:
+        folder: The place.
+        needed: Bytes that will be written, about, where it is known; for the message.
+        keep_previous: Leave the old one beside the new one.
+
+    Raises:
+        SetupError: If it cannot be written; then the old one is where it was.
+    """
+    unfinished, previous = beside(folder, "writing"), beside(folder, "previous")
+    try:
+        remove(unfinished, _WHAT)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        sync(unfinished, _WHAT)
+        if folder.exists():
+            remove(previous, _WHAT)
+            rename(folder, previous, _WHAT)
+        rename(unfinished, folder, _WHAT)
+        sync(folder.parent, _WHAT)
+        if not keep_previous:
+            remove(previous, _WHAT)
+    except Exception as error:
+        cause = system_error(error)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if not folder.exists() and previous.exists():
+            previous.rename(folder)
+        if cause is None or isinstance(error, LookalikeError):
+            raise
+        raise SetupError(
+            f"{folder}: the checkpoint could not be written ({why(cause, folder, needed)}). What "
+            "was saved before is intact."
+        ) from error
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -116,10 +168,12 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
 
     Raises:
         CheckpointError: If it is missing, incomplete or damaged; names an intact one beside it.
+        SetupError: If the system cannot read it.
     """
     folder = find_checkpoint(Path(folder))
     facts = verify_checkpoint(folder)
     try:
+        check_unpacked_size(folder / STATE_FILE)
         model = load_file(folder / MODEL_FILE)
         state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - a file made to deceive fails in every way
@@ -130,117 +184,15 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     return Checkpoint(model, state, facts, folder)
 
 
-def find_checkpoint(path: Path) -> Path:
-    """Return the checkpoint folder a path means."""
-    for folder in (path, path / "latest"):
-        if (folder / MANIFEST).is_file():
-            return folder
-        previous = folder.with_name(f".{folder.name}.previous")
-        if (previous / MANIFEST).is_file():
-            # the moment between the two renames of a replacement
-            return previous
-    near = sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}"))
-    inside = sorted(p.parent.name for p in path.glob(f"*/{MANIFEST}"))
-    known = ", ".join(inside or near) or "none"
-    raise CheckpointError(f"{path}: no complete checkpoint here. Checkpoints nearby: {known}.")
+def num_bytes(value: Any) -> int:
+    """Return the bytes of all tensors in nested containers.
 
-
-def verify_checkpoint(folder: Path) -> dict[str, Any]:
-    """Check every file against the manifest and return the manifest.
-
-    Raises:
-        CheckpointError: Names the file that is missing or differs, and intact neighbours.
+    Example:
+        >>> num_bytes({"a": [torch.zeros(3), None], "b": torch.zeros(2, dtype=torch.uint8)})
+        14
     """
-    try:
-        return _verified(folder)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}{_neighbours(folder)}") from error
-
-
-def _verified(folder: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder}: the manifest cannot be read ({error}).") from error
-    for name in (MODEL_FILE, STATE_FILE):
-        if name not in files:
-            raise CheckpointError(f"{folder}: the manifest does not list {name}.")
-    for name, expected in files.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise CheckpointError(f"{folder}: {name} is missing.")
-        if file_sha256(path) != expected:
-            raise CheckpointError(f"{path}: damaged; it is not what was saved (SHA-256 differs).")
-    return manifest
-
-
-def _neighbours(folder: Path) -> str:
-    names = []
-    for manifest in sorted(folder.parent.glob(f"*/{MANIFEST}")):
-        if manifest.parent != folder and _is_intact(manifest.parent):
-            names.append(str(manifest.parent))
-    return f" Intact ones: {', '.join(names)}." if names else " No other checkpoint is beside it."
-
-
-def _is_intact(folder: Path) -> bool:
-    try:
-        _verified(folder)
-    except (CheckpointError, OSError):
-        return False
-    return True
-
-
-def _finish(folder: Path, facts: Mapping[str, Any], documents: Mapping[str, str]) -> None:
-    files = {}
-    for path in sorted(folder.iterdir()):
-        _sync(path)
-        files[path.name] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    for name, text in documents.items():
-        (folder / name).write_text(text, encoding="utf-8")
-        _sync(folder / name)
-    manifest = {"format": _FORMAT, **facts, "files": files, "documents": list(documents)}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    _sync(folder / MANIFEST)
-    _sync(folder)
-
-
-def _put_in_place(writing: Path, folder: Path) -> None:
-    previous = folder.with_name(f".{folder.name}.previous")
-    if folder.exists():
-        _remove(previous)
-        folder.rename(previous)
-    writing.rename(folder)
-    _sync(folder.parent)
-    _remove(previous)
-
-
-def _remove(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _cannot_write(folder: Path, error: Exception) -> SetupError:
-    try:
-        place = next(p for p in [folder, *folder.parents] if p.exists())
-        free = f"{shutil.disk_usage(place).free / 1e6:,.0f} MB free"
-    except OSError:
-        free = "free space unknown"
-    return SetupError(
-        f"{folder}: the checkpoint could not be written ({error}; {free}). What was saved before "
-        "is intact."
-    )
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(map(num_bytes, value.values()))
+    return sum(map(num_bytes, value)) if isinstance(value, list | tuple) else 0

@@ -12,7 +12,7 @@ import torch
 
 from lookalike.errors import CheckpointError, Interrupted, LookalikeError, SetupError
 from lookalike.models.recompute import RecomputedForward
-from lookalike.training.checkpoint import MANIFEST
+from lookalike.training.intact import MANIFEST
 from lookalike.training.piecewise import PiecewiseUpdate
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def saved_before_failing(trainer: Trainer) -> Iterator[Any]:
         if trainer.iteration and trainer.iteration % trainer.update.accumulate == 0:
             # the first error is the one to tell
             with suppress(LookalikeError):
-                trainer._save("latest", trainer.update.model)
+                trainer._save_latest()
         raise
 
 

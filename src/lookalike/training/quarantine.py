@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from lookalike.data.loader import EndlessBatches
+from lookalike.durable import whole_file
 from lookalike.errors import DataError, writing
 from lookalike.training.run_log import RunLog
 from lookalike.types import Batch
@@ -67,10 +67,8 @@ class QuarantinedBatches:
         self.known = {path for what, path in map(_what_and_path, rows) if what == "image"}
         self.left_out = len(rows) - len(self.known)
         if rows or self.file.exists():
-            unfinished = self.file.with_name(f".{FILE}.writing")
-            with writing(unfinished):
+            with whole_file(self.file) as unfinished:
                 unfinished.write_text(_HEAD + "".join(rows), encoding="utf-8")
-                os.replace(unfinished, self.file)
 
     def _note(self, batch: Batch, number: int) -> None:
         for one in batch.bad:

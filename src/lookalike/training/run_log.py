@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lookalike.errors import presentable, writing
+from lookalike.errors import SetupError, presentable, writing
 
 
 class Tracker(Protocol):
@@ -34,6 +35,8 @@ class Tracker(Protocol):
 
 class RunLog:
     """Writes ``<folder>/<name>.log`` and ``metrics.jsonl``, and shows lines and bars.
+
+    What cannot be written any more is told once, and the run goes on; it is tried again each time.
 
     Args:
         folder: The run folder; None writes no files.
@@ -53,12 +56,29 @@ class RunLog:
         self.console = Console(file=sys.stdout, quiet=quiet, highlight=False, soft_wrap=True)
         self.tracker = tracker
         self.folder, self.name = folder, name
+        self.failed: set[str] = set()
+        self.written = False
 
     def line(self, text: str) -> None:
         """Show a line and append it, with the time, to the log file."""
         stamp, text = time.strftime("[%Y/%m/%d %H:%M:%S]"), presentable(text)
-        self.console.print(f"{stamp} {text}", markup=False)
+        self._show(f"{stamp} {text}")
         self._append(f"{self.name}.log", f"{stamp} lookalike INFO: {text}\n")
+
+    def _show(self, text: str) -> None:
+        try:
+            self.console.print(text, markup=False)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # written to a file of a full disk, say
+            self._warn("the screen", f"The screen cannot be written ({error.strerror}).")
+
+    def _warn(self, what: str, problem: str) -> None:
+        """Say once that something cannot be written: telling is no reason to end a run."""
+        if what not in self.failed:
+            self.failed.add(what)
+            self.line(f"WARNING: {problem} The run goes on.")
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
         """Append one JSON object to ``metrics.jsonl`` and pass its numbers to the dashboard."""
@@ -70,9 +90,21 @@ class RunLog:
         """Add to a file of the run folder; opened anew each time, so nothing is left unwritten."""
         if self.folder is None:
             return
-        path = self.folder / name
-        with writing(path), open(path, "a", encoding="utf-8") as file:
-            file.write(text)
+        path, size = self.folder / name, None
+        try:
+            with writing(path), open(path, "ab+") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size and file.seek(-1, os.SEEK_END) + 1 and file.read(1) != b"\n":
+                    file.write(b"\n")  # a kill has cut the last line short
+                file.write(text.encode("utf-8", "backslashreplace"))
+            self.written = True
+        except SetupError as error:
+            if not self.written:
+                raise  # nothing is lost yet, and the folder may be a slip
+            if size is not None:
+                with suppress(OSError):
+                    os.truncate(path, size)
+            self._warn(name, str(error))
 
     def _track(self, kind: str, values: Mapping[str, Any]) -> None:
         try:
@@ -102,8 +134,11 @@ class RunLog:
 
     def close(self) -> None:
         """Close the dashboard."""
-        if self.tracker is not None:
-            self.tracker.close()
+        try:
+            if self.tracker is not None:
+                self.tracker.close()
+        except Exception as error:  # noqa: BLE001 - a dashboard must never end a training run
+            self._warn("the dashboard", f"The dashboard could not be closed: {error}.")
 
 
 class Bar:

@@ -1,16 +1,28 @@
-"""Asking a run to stop, politely."""
+"""Asking a run to stop, politely; and at once."""
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from lookalike.errors import Interrupted
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
+# what a shell shows of a run that has saved itself; SIGUSR1 is how a cluster warns of the end
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75}
+# a wrapper may pass a signal on that the whole process group has had already
+_SAME_SIGNAL = 0.3
+_END = bytes(1)
+
+
+class StopNow(BaseException):
+    """Raised by a signal where nothing is lost by leaving at once; no error, so nobody eats it."""
 
 
 class StopRequest:
@@ -18,6 +30,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.interrupts = False
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -30,23 +43,83 @@ class StopRequest:
             exit_code=EXIT_CODES.get(self.signal, 130),
         )
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal break off what is done meanwhile.
+
+        Raises:
+            StopNow: At the signal, or here if it has come already.
+        """
+        self.interrupts = True
+        try:
+            if self:
+                raise StopNow
+            yield
+        finally:
+            self.interrupts = False
+
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C or SIGTERM into a request; the second one ends at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGUSR1 into a request; a second one ends at once.
+
+    The second one is noticed by a thread, since Python calls no handler while the main thread is
+    in a long operation of a library. Processes that are forked meanwhile, such as those that read
+    images, take no part: a signal to the whole group must not take the next batch away.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if request:
-            raise Interrupted("Stopped at once, without saving.", exit_code=130)
-        request.signal = signal.Signals(number)
+        if not request:
+            request.signal = signal.Signals(number)
+            # from here on a dead worker is met at the next batch, not in the middle of a step
+            before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if request.interrupts:
+            raise StopNow
 
-    before = {number: signal.signal(number, note) for number in EXIT_CODES}
+    before: dict[int, Any] = {}
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    watcher = threading.Thread(target=_end_at_second, args=[ear], daemon=True)
+    watcher.start()
+    outer = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    before |= {number: signal.signal(number, note) for number in EXIT_CODES}
     try:
         yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(outer)
+        # not the end of the stream: forked processes hold the other end as well
+        mouth.send(_END)
+        watcher.join()
+        mouth.close()
+        ear.close()
+
+
+def _end_at_second(ear: socket.socket) -> None:
+    """Read the signals as they come; end the process at the second that asks to stop."""
+    first: float | None = None
+    while _END not in (numbers := ear.recv(64)):
+        # SIGUSR1 is a warning: the SIGTERM that follows it is the first of its kind
+        asking = [number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)]
+        if asking and first is None:
+            first = time.monotonic()
+        elif asking and first is not None and time.monotonic() - first > _SAME_SIGNAL:
+            os.write(2, b"\nStopped at once, without saving.\n")
+            os._exit(128 + asking[-1])
+
+
+def _take_no_part() -> None:
+    """Let a forked process leave the signals of its group to the one it was forked from."""
+    if any(getattr(signal.getsignal(n), "__module__", "") == __name__ for n in EXIT_CODES):
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+os.register_at_fork(after_in_child=_take_no_part)

@@ -27,7 +27,13 @@ def open_tracker(
             notes.append("use_visualdl: VisualDL is not installed; writing TensorBoard logs.")
             tensorboard = True
         else:
-            return _VisualDL(LogWriter(logdir=str(folder / "vdl")))
+            try:
+                return _VisualDL(LogWriter(logdir=str(folder / "vdl")))
+            except OSError as error:
+                notes.append(
+                    f"WARNING: VisualDL logs cannot be written ({error}); going on without."
+                )
+                return None
     if not tensorboard:
         return None
     try:
@@ -41,7 +47,11 @@ def open_tracker(
         raise SetupError(
             "Global.use_tensorboard needs the package: pip install 'lookalike[tensorboard]'"
         ) from error
-    writer: Tracker = SummaryWriter(log_dir=str(folder / "tensorboard"))
+    try:
+        writer: Tracker = SummaryWriter(log_dir=str(folder / "tensorboard"))
+    except OSError as error:
+        notes.append(f"WARNING: TensorBoard logs cannot be written ({error}); going on without.")
+        return None
     return writer
 
 

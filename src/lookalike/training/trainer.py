@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 from lookalike.data.feature_batches import FeatureBatches
 from lookalike.data.loader import EndlessBatches, PairedBatches
-from lookalike.errors import CheckpointError
 from lookalike.training.averages import Averages, Stopwatch, shown
 from lookalike.training.best import Best
-from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
+from lookalike.training.checkpoint import Checkpoint
 from lookalike.training.doctor import Doctor
 from lookalike.training.doctor.look import look_at
 from lookalike.training.failures import failures_told, saved_before_failing
 from lookalike.training.finite import FiniteGuard, Step
+from lookalike.training.intact import BEST, LATEST, is_at
 from lookalike.training.quarantine import QuarantinedBatches
-from lookalike.training.random_state import random_state, restore_random_state
 from lookalike.training.run_log import RunLog
-from lookalike.training.stop_signals import StopRequest, stop_on_signals
+from lookalike.training.run_state import copy_latest, restore, save, state_of
+from lookalike.training.stop_signals import StopNow, StopRequest, stop_on_signals
 from lookalike.training.update import Update
 from lookalike.types import Batch
 
@@ -59,6 +59,9 @@ class Trainer:
         eval_from: First epoch that is evaluated.
         eval_first: Evaluate before the first step as well.
         save_every: Epochs between checkpoints that are kept; 0 or less keeps none.
+        save_steps: Iterations between saves of ``latest`` within an epoch, which come when a step
+            of the optimisers is complete; 0 saves at the end of an epoch only.
+        keep: So many of the kept epochs stay, the last ones; None keeps all.
         facts: Written into every manifest.
         documents: Facts of a checkpoint to the texts that are put beside it.
         names: Data-set index to file name, for messages.
@@ -79,12 +82,15 @@ class Trainer:
     eval_from: int = 0
     eval_first: bool = False
     save_every: int = 1
+    save_steps: int = 0
+    keep: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     documents: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.iteration, self.plan = 0, None  # type: int, Any
+        self.iteration, self.saved_at, self.plan = 0, 0, None  # type: int, int, Any
+        self.evaluation_due = False
         self.best, self.best_averaged = Best(), Best()
         self.last_metrics: dict[str, float] = {}
         self.averages = Averages()
@@ -100,9 +106,11 @@ class Trainer:
             DivergedError: If the loss or a gradient is not finite.
         """
         total = self.epochs * self.iterations_per_epoch
+        self.saved_at = self.iteration
         with stop_on_signals() as stop, failures_told(self):
             if self.iteration == 0:
                 self._begin()
+            self._complete(stop)
             if self.iteration < total:
                 with self.log.bar("training", total) as bar:
                     bar.advance(self.iteration)
@@ -116,7 +124,7 @@ class Trainer:
             self.prepare()
             self.update.restart_average()
         if self.eval_first and self.evaluate is not None and self._evaluate(0):
-            self._save("best_model", self.update.model)
+            save(self, BEST, self.update.model)
 
     def _epoch(
         self,
@@ -131,16 +139,32 @@ class Trainer:
         self.update.train()
         self.stopwatch.restart()
         for index in range(first, self.iterations_per_epoch):
-            self._iteration(epoch, index, next(stream))
+            self._iteration(epoch, index, self._next(stream, stop))
             advance()
             last = index + 1 == self.iterations_per_epoch
             # gradients of a half accumulated step cannot be saved; finish it first
-            if stop and not last and self.iteration % self.update.accumulate == 0:
-                self._save("latest", self.update.model)
+            if last or self.iteration % self.update.accumulate:
+                continue
+            if stop or 0 < self.save_steps <= self.iteration - self.saved_at:
+                self._save_latest()
+                self.stopwatch.leave_out()
+            if stop:
                 raise stop.event(self._how_to_go_on())
-        self._end_epoch(epoch + 1)
+        self._end_epoch(epoch + 1, stop)
         if stop:
             raise stop.event(self._how_to_go_on())
+
+    def _next(self, stream: Iterator[Batch], stop: StopRequest) -> Batch:
+        try:
+            batch = next(stream)
+        except Exception:
+            # a signal to the whole group has ended the processes that read images as well
+            if not stop or self.iteration % self.update.accumulate:
+                raise
+            self._save_latest()
+            raise stop.event(self._how_to_go_on()) from None
+        self.plan = None
+        return batch
 
     def _iteration(self, epoch: int, index: int, batch: Batch) -> None:
         self.stopwatch.data_ready()
@@ -170,19 +194,36 @@ class Trainer:
         with torch.no_grad():
             return self.train_metrics(output, batch.labels)
 
-    def _end_epoch(self, epoch: int) -> None:
+    def _end_epoch(self, epoch: int, stop: StopRequest) -> None:
         self.guard.confirm()
         means = self.averages.read()
         self.log.line(f"[Train][Epoch {epoch}/{self.epochs}][Avg]{shown(means)}")
-        improved = False
         due = epoch % self.eval_every == 0 and epoch >= self.eval_from
         if self.evaluate is not None and due:
-            improved = self._evaluate(epoch)
-        self._save("latest", self.update.model)
-        if self.save_every > 0 and epoch % self.save_every == 0:
-            copy_checkpoint(self.folder / "latest", self.folder / f"epoch_{epoch}")
-        if improved:
-            copy_checkpoint(self.folder / "latest", self.folder / "best_model")
+            self._evaluate_or_stop(epoch, stop)
+        self._save_latest()
+        copy_latest(self, epoch)
+
+    def _evaluate_or_stop(self, epoch: int, stop: StopRequest) -> None:
+        """Evaluate; a signal breaks it off, and the resumed run begins with it."""
+        before = {**self.state(), "evaluation_due": True}
+        if self.save_steps:
+            self._save_latest(before)
+        try:
+            with stop.at_once():
+                self._evaluate(epoch)
+        except StopNow:
+            self._save_latest(before)
+            raise stop.event(self._how_to_go_on()) from None
+
+    def _complete(self, stop: StopRequest) -> None:
+        """Do what the end of an epoch still lacks: a kill may come between any two steps of it."""
+        epoch, rest = divmod(self.iteration, self.iterations_per_epoch)
+        if self.evaluation_due:
+            self.evaluation_due = False
+            self._end_epoch(epoch, stop)
+        elif epoch and not rest and is_at(self.folder / LATEST, self.iteration):
+            copy_latest(self, epoch)
 
     def _evaluate(self, epoch: int) -> bool:
         """Evaluate; return whether the model is at least as good as the best so far."""
@@ -197,7 +238,7 @@ class Trainer:
             averaged = self.update.averaged.module
             found = self._measure(averaged, "Eval EMA", epoch)
             if self.best_averaged.improves(next(iter(found.values())), epoch):
-                self._save("best_model_ema", averaged, found, self.best_averaged)
+                save(self, f"{BEST}_ema", averaged, found, self.best_averaged)
         self.stopwatch.restart()
         return improved
 
@@ -229,44 +270,14 @@ class Trainer:
     def _how_to_go_on(self) -> str:
         return f"Go on with --resume, or with -o Global.checkpoints={self.folder / 'latest'}"
 
-    def _save(
-        self,
-        name: str,
-        model: nn.Module,
-        metrics: Mapping[str, float] | None = None,
-        best: Best | None = None,
-    ) -> None:
+    def _save_latest(self, state: Mapping[str, Any] | None = None) -> None:
         self.guard.confirm()  # nothing is saved that is not finite
-        best = best or self.best
-        facts = {
-            "epoch": self.iteration // self.iterations_per_epoch,
-            "iteration": self.iteration,
-            "metrics": dict(metrics or self.last_metrics),
-            "best": best.score,
-            "best_epoch": best.epoch,
-            **self.facts,
-        }
-        save_checkpoint(
-            self.folder / name,
-            model=model.state_dict(),
-            state=self.state(),
-            facts=facts,
-            documents=None if self.documents is None else self.documents(facts),
-        )
+        save(self, LATEST, self.update.model, state=state)
+        self.saved_at = self.iteration
 
     def state(self) -> dict[str, Any]:
         """Return everything but the model that the rest of the run depends on."""
-        return {
-            "iteration": self.iteration,
-            "iterations_per_epoch": self.iterations_per_epoch,
-            "best": [self.best.score, self.best.epoch],
-            "best_averaged": [self.best_averaged.score, self.best_averaged.epoch],
-            "last_metrics": self.last_metrics,
-            "averages": self.averages.state_dict(),
-            "update": self.update.state_dict(),
-            "random": random_state(),
-            "plan": self.batches.plan_of(self.iteration),
-        }
+        return state_of(self)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint was saved.
@@ -274,24 +285,4 @@ class Trainer:
         Raises:
             CheckpointError: If it was saved by a run of another shape.
         """
-        state = checkpoint.state
-        if state["iterations_per_epoch"] != self.iterations_per_epoch:
-            raise CheckpointError(
-                f"{checkpoint.folder}: saved by a run with {state['iterations_per_epoch']} batches "
-                f"per epoch, this one has {self.iterations_per_epoch}; the data list, the batch "
-                "size or the sampler has changed. To start anew from its weights, use "
-                "Global.pretrained_model instead of Global.checkpoints."
-            )
-        try:
-            self.update.model.load_state_dict(checkpoint.model)
-            self.update.load_state_dict(state["update"])
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise CheckpointError(
-                f"{checkpoint.folder}: made for another model, loss or optimiser. "
-                f"{' '.join(str(error).split())[:300]}"
-            ) from error
-        self.iteration, self.plan = state["iteration"], state.get("plan")
-        self.best, self.best_averaged = Best(*state["best"]), Best(*state["best_averaged"])
-        self.last_metrics = dict(state["last_metrics"])
-        self.averages.load_state_dict(state["averages"])
-        restore_random_state(state["random"])
+        restore(self, checkpoint)

@@ -12,7 +12,8 @@ from typing import Any
 from lookalike.data.doctor.findings import Finding
 from lookalike.data.doctor.kinds import LEFT_OUT
 from lookalike.data.doctor.splits import ListedSplit
-from lookalike.errors import DataError, SetupError, writing
+from lookalike.durable import whole_file
+from lookalike.errors import DataError, SetupError
 
 _TABLES = (".csv", ".tsv")
 
@@ -102,16 +103,11 @@ def _targets(owners: Mapping[str, str], target: Path) -> dict[str, Path]:
 
 
 def _write(source: str, target: Path, rows: Mapping[int, str], bad: set[int]) -> CleanList:
-    with writing(target):
-        unfinished = target.with_name(f".{target.name}.writing")
-        try:
-            if Path(source).suffix.lower() == ".parquet":
-                _write_parquet(source, unfinished, bad)
-            else:
-                _write_text(source, unfinished, rows, bad)
-            os.replace(unfinished, target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    with whole_file(target) as unfinished:
+        if Path(source).suffix.lower() == ".parquet":
+            _write_parquet(source, unfinished, bad)
+        else:
+            _write_text(source, unfinished, rows, bad)
     return CleanList(source, target, len(rows), len(bad))
 
 
@@ -131,10 +127,7 @@ def _write_text(source: str, target: Path, rows: Mapping[int, str], bad: set[int
                 raise DataError(f"{source}:{line}: has changed while the images were read.")
         previous = line
     kept = [text for number, text in enumerate(lines, start=1) if number not in dropped]
-    with open(target, "wb") as file:
-        file.write("".join(kept).encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
+    target.write_bytes("".join(kept).encode("utf-8"))
 
 
 def _first_line(lines: Sequence[str], last: int, previous: int) -> int:

@@ -1,0 +1,228 @@
+"""Which checkpoints of a run folder are whole, and which one to go on from.
+
+A checkpoint that is being replaced lies beside its place under a hidden name for a moment:
+``.latest.writing`` is the new one while it is written, ``.latest.previous`` the one before. That of
+``latest`` is kept, and is what a run goes on from when ``latest`` turns out to be damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from lookalike.durable import file_sha256, remove, rename
+from lookalike.errors import CheckpointError, SetupError, writing
+
+MODEL_FILE = "model.safetensors"
+STATE_FILE = "training_state.pt"
+MANIFEST = "manifest.json"
+FORMAT = 2  # 1 had no hash of the manifest itself
+LATEST, BEST = "latest", "best_model"
+
+# of a manifest: it holds the run's configuration and no data
+_MOST = 16_000_000
+_OWN_HASH = ',\n "sha256": "'
+_OURS = rf"{LATEST}|{BEST}|{BEST}_ema|epoch_\d+"
+_LEFT_BEHIND = re.compile(rf"\.({_OURS})\.(writing|removing|previous)")
+
+
+def beside(folder: Path, what: str) -> Path:
+    """Return the hidden name beside a checkpoint under which it is written, removed or kept."""
+    return folder.with_name(f".{folder.name}.{what}")
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint folder a path means.
+
+    Raises:
+        CheckpointError: If there is none; names those nearby.
+    """
+    for folder in (path, path / LATEST):
+        # the second one: the moment between the two renames of a replacement
+        for found in (folder, beside(folder, "previous")):
+            if (found / MANIFEST).is_file() and (found == folder or not folder.exists()):
+                return found
+    near = sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}"))
+    inside = sorted(p.parent.name for p in path.glob(f"*/{MANIFEST}"))
+    known = ", ".join(inside or near) or "none"
+    raise CheckpointError(f"{path}: no complete checkpoint here. Checkpoints nearby: {known}.")
+
+
+def verify_checkpoint(folder: Path) -> dict[str, Any]:
+    """Check every file against the manifest and return the manifest.
+
+    Raises:
+        CheckpointError: Names the file that is missing or differs, and intact neighbours.
+        SetupError: If the system cannot read it.
+    """
+    try:
+        return _verified(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_neighbours(folder)}") from error
+
+
+def newest_intact(run_folder: Path) -> tuple[Path, list[str]]:
+    """Return the checkpoint to go on from, and a warning if it is not ``latest``.
+
+    A damaged ``latest`` is put aside as ``latest.damaged``, and in its place comes the one before;
+    if that is damaged too, a kept epoch or the best model is gone on from.
+
+    Raises:
+        CheckpointError: If none is intact.
+        SetupError: If the system cannot read them.
+    """
+    latest = run_folder / LATEST
+    try:
+        _verified(find_checkpoint(latest))
+        return find_checkpoint(latest), []
+    except CheckpointError as error:
+        reason = error
+    intact = [folder for folder in _others(run_folder) if is_intact(folder)]
+    if not intact:
+        raise CheckpointError(f"{reason} No intact checkpoint is beside it.") from reason
+    chosen = max(intact, key=_iteration)
+    name, iteration = chosen.name, _iteration(chosen)
+    aside, moved = latest.with_name(f"{LATEST}.damaged"), ""
+    with writing(aside):
+        if latest.exists():
+            remove(aside)
+            rename(latest, aside)
+            moved = f"; the damaged one is {aside} now"
+        if chosen == beside(latest, "previous"):
+            rename(chosen, latest)
+            chosen, name = latest, "the one before it"
+    return chosen, [
+        f"WARNING: {reason} Going on from {name}, saved at iteration {iteration}{moved}."
+    ]
+
+
+def has_checkpoints(run_folder: Path) -> bool:
+    """Tell whether a run folder holds any checkpoint to go on from, in whatever state."""
+    return (run_folder / LATEST).exists() or bool(_others(run_folder))
+
+
+def is_intact(folder: Path) -> bool:
+    """Tell whether a checkpoint is whole and as it was written."""
+    try:
+        _verified(folder)
+    except CheckpointError:
+        return False
+    return True
+
+
+def is_at(folder: Path, iteration: int) -> bool:
+    """Tell whether there is a checkpoint that was saved at an iteration."""
+    try:
+        return _iteration(folder) == iteration
+    except CheckpointError:
+        return False
+
+
+def sweep(run_folder: Path) -> list[str]:
+    """Remove what killed writes have left in a run folder; return the names.
+
+    Raises:
+        SetupError: If one cannot be removed.
+    """
+    swept = []
+    for path in sorted(run_folder.glob(".*")):
+        found = _LEFT_BEHIND.fullmatch(path.name)
+        if not found:
+            continue
+        place = run_folder / found[1]
+        with writing(path):
+            if found[2] == "previous" and not place.exists():
+                rename(path, place)
+            elif found[2] != "previous" or found[1] != LATEST:
+                remove(path)
+                swept.append(path.name)
+    return swept
+
+
+def keep_last(run_folder: Path, epoch: int, number: int) -> None:
+    """Remove all but the last ``number`` kept epochs up to ``epoch``."""
+    epochs = [int(p.name.removeprefix("epoch_")) for p in run_folder.glob("epoch_*")
+              if p.name.removeprefix("epoch_").isdecimal()]  # fmt: skip
+    for old in sorted(e for e in epochs if e <= epoch)[:-number]:
+        folder = run_folder / f"epoch_{old}"
+        with writing(folder):
+            # never half a checkpoint under its own name
+            rename(folder, beside(folder, "removing"))
+            remove(beside(folder, "removing"))
+
+
+def write_manifest(file: BinaryIO, content: Mapping[str, Any]) -> None:
+    """Write a manifest whose last entry is the SHA-256 of what stands before it."""
+    body = json.dumps(content, indent=1).removesuffix("\n}")
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    file.write(f'{body}{_OWN_HASH}{digest}"\n}}'.encode())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what a manifest says.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, or of another kind.
+        SetupError: If the system cannot read it.
+    """
+    try:
+        with open(folder / MANIFEST, "rb") as file:
+            text = file.read(_MOST + 1).decode()
+        if len(text) > _MOST:
+            raise CheckpointError(f"{folder}: the manifest has more than {_MOST:,} bytes.")
+        manifest: dict[str, Any] = json.loads(text)
+        format_ = manifest["format"]
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise CheckpointError(f"{folder}: the manifest is missing.") from error
+    except OSError as error:
+        raise SetupError(f"{folder}: cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{folder}: the manifest cannot be read ({error}).") from error
+    body, _, tail = text.rpartition(_OWN_HASH)
+    own = f'{hashlib.sha256(body.encode()).hexdigest()}"\n}}'
+    if format_ not in (1, FORMAT) or (format_ == FORMAT and tail != own):
+        raise CheckpointError(f"{folder}: the manifest is damaged; it is not what was saved.")
+    return manifest
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    manifest = read_manifest(folder)
+    try:
+        files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{folder}: the manifest cannot be read ({error}).") from error
+    for name in (MODEL_FILE, STATE_FILE):
+        if name not in files:
+            raise CheckpointError(f"{folder}: the manifest does not list {name}.")
+    for name, expected in files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise CheckpointError(f"{folder}: {name} is missing.")
+        try:
+            found = file_sha256(path)
+        except OSError as error:
+            raise SetupError(f"{path}: cannot be read ({error.strerror}).") from error
+        if found != expected:
+            raise CheckpointError(f"{path}: damaged; it is not what was saved (SHA-256 differs).")
+    return manifest
+
+
+def _others(run_folder: Path) -> list[Path]:
+    """Return what a run can go on from besides ``latest``; the one before it comes first."""
+    names = re.compile(rf"{BEST}|epoch_\d+|\.{LATEST}\.previous")
+    return sorted(path for path in run_folder.glob("*") if names.fullmatch(path.name))
+
+
+def _iteration(folder: Path) -> int:
+    found = read_manifest(folder).get("iteration")
+    return found if isinstance(found, int) else -1
+
+
+def _neighbours(folder: Path) -> str:
+    found = [p.parent for p in sorted(folder.parent.glob(f"*/{MANIFEST}")) if p.parent != folder]
+    names = [str(neighbour) for neighbour in found if is_intact(neighbour)]
+    return f" Intact ones: {', '.join(names)}." if names else " No other checkpoint is beside it."
