@@ -9,7 +9,8 @@
     ├── SetupError            4   the machine lacks something: a device, a package, disk space
     ├── DivergedError         5   the loss is no longer a number
     ├── CheckpointError       6   a checkpoint or weight file is damaged or does not fit
-    └── ExportError           7   an exported file does not compute what the model computes
+    ├── ExportError           7   an exported file does not compute what the model computes
+    └── ProcessError          8   a process of several failed, hangs, or runs something else
 
 ``Interrupted`` is no error: the run was asked to stop, saved itself, and exits with 130 (Ctrl-C)
 or 75 (SIGTERM, SIGUSR1).
@@ -127,6 +128,14 @@ class SetupError(LookalikeError):
     """Something outside the YAML and the data is missing: a package, a device, weights, disk."""
 
     exit_code = 4
+
+
+class ProcessError(LookalikeError):
+    """One of several processes of a run has failed, hangs, or does not run what the others do."""
+
+    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code or 8
 
 
 class DivergedError(LookalikeError):

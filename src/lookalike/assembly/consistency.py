@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+from lookalike import processes
 from lookalike.assembly.dialect import translate_component
 from lookalike.assembly.load import Run
 from lookalike.assembly.partial_logits import partial_logits_problems
@@ -144,7 +145,7 @@ def settings_without_effect(run: Run) -> list[str]:
         )
     if "bad_images_limit" in config.Global.model_fields_set and config.Global.bad_images == "error":
         notes.append("bad_images_limit decides nothing: the first bad image stops the run.")
-    if getattr(config.Arch, "use_sync_bn", False):
+    if getattr(config.Arch, "use_sync_bn", False) and processes.count() == 1:
         notes.append("use_sync_bn decides nothing in one process: batch norms see the whole batch.")
     if config.Global.train_mode == "metabin":
         notes.append(

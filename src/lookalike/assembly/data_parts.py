@@ -68,14 +68,18 @@ def make_sampler(
     seed: int = 0,
     sizes: Sequence[int] | None = None,
     allow_import: Sequence[str] = (),
+    processes: int = 1,
 ) -> Any:
-    """Build a sampler for a data set with these labels, and cameras, and sizes of its parts."""
-    ready = require("sampler", spec, allow_import)
+    """Build a sampler for a data set with these labels, and cameras, and sizes of its parts.
+
+    With several processes it plans the batches of all of them, so they never meet.
+    """
+    ready = require("sampler", _for_all(spec, processes), allow_import)
     if "cameras" in ready.signature.required and cameras is None:
         raise ConfigError(f"sampler {spec.name} needs a list with cameras (a third column).")
     provided: dict[str, Any] = {"labels": labels, "cameras": cameras, "seed": seed}
     if "samplers" in ready.signature.required:
-        provided |= _parts(spec, labels, cameras, seed, sizes, allow_import)
+        provided |= _parts(spec, labels, cameras, seed, sizes, allow_import, processes)
     return ready.make(**ready.accepts(provided))
 
 
@@ -86,6 +90,7 @@ def _parts(
     seed: int,
     sizes: Sequence[int] | None,
     allow_import: Sequence[str],
+    processes: int,
 ) -> dict[str, Any]:
     """Build the samplers of the parts of a mixed data set, each with its share of a batch."""
     inner = inner_components("sampler", spec, "samplers")
@@ -108,10 +113,20 @@ def _parts(
                 cameras=None if cameras is None else cameras[part],
                 seed=seed + number,
                 allow_import=allow_import,
+                processes=processes,
             )
         )
         start += size
-    return {"samplers": samplers, "sizes": list(sizes), "shares": shares}
+    whole = [share * processes for share in shares]
+    return {"samplers": samplers, "sizes": list(sizes), "shares": whole}
+
+
+def _for_all(spec: SamplerSpec, processes: int) -> SamplerSpec:
+    """Return the spec with the batch size of all processes together."""
+    size = spec.args.get("batch_size")
+    if processes == 1 or not isinstance(size, int):
+        return spec
+    return spec.model_copy(update={"args": {**spec.args, "batch_size": size * processes}})
 
 
 def make_mixing(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from lookalike import processes
 from lookalike.assembly.data_parts import make_dataset, make_sampler
 from lookalike.assembly.load import Run
 from lookalike.assembly.parts import make_metrics
@@ -168,6 +170,7 @@ def make_split(
         num_workers=num_workers(section.loader.num_workers),
         prefetch_factor=section.loader.prefetch_factor,
         timeout=run.config.Global.data_timeout,
+        share=(processes.rank(), processes.count()),
     )
     return EvalSplit(name, dataset, batches)
 
@@ -267,16 +270,23 @@ def _evaluate_classifier(
     """Score the head's logits on the evaluation images."""
     split = evaluation.query
     sums: dict[str, float] = {}
+    found: list[dict[str, float]] = []
     with evaluating(model), log.bar("classifying", len(split.dataset)) as bar:
         for batch in split.batches:
             on_device = batch.to(device)
             output = model(on_device.images, on_device.labels)
             if "logits" not in output:
                 raise ConfigError("eval_mode 'classification' needs an Arch.Head.")
+            found.append({})
             for metric in evaluation.metrics:
                 for name, value in metric(output, on_device.labels).items():
-                    sums[name] = sums.get(name, 0.0) + float(value) * len(batch.labels)
+                    found[-1][name] = float(value) * len(batch.labels)
             bar.advance(len(batch.labels))
+    # batch by batch in the order of one process, so the sums are the same to the last digit
+    for batches in zip_longest(*processes.each(found), fillvalue={}):
+        for own in batches:
+            for name, value in own.items():
+                sums[name] = sums.get(name, 0.0) + value
     number = len(split.dataset)
     values = {name: total / number for name, total in sums.items()}
     return RetrievalResult(values, {}, number, number, 0, "every image is classified")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lookalike import processes
 from lookalike.assembly.bad_images import skips_bad_images
 from lookalike.assembly.cacheable import check_feature_cache
 from lookalike.assembly.consistency import (
@@ -182,6 +183,7 @@ def _stream(
         seed=seed,
         sizes=getattr(dataset, "sizes", None),
         allow_import=run.allow_import,
+        processes=processes.count(),
     )
     batches = EndlessBatches(
         dataset,
@@ -193,6 +195,7 @@ def _stream(
         mixture=make_mixing(section.dataset, num_classes, run.allow_import),
         skip_bad=skips,
         timeout=run.config.Global.data_timeout,
+        share=(processes.rank(), processes.count()),
     )
     return dataset, batches
 

@@ -35,6 +35,9 @@ def choose_device(name: str, *, strict: bool, notes: list[str]) -> torch.device:
         "mps": torch.backends.mps.is_available(),
         "xpu": hasattr(torch, "xpu") and torch.xpu.is_available(),
     }
+    if wanted == "cuda" and not index:
+        # one process per GPU
+        index = os.environ.get("LOCAL_RANK", "")
     if available.get(wanted, False):
         return torch.device(f"{wanted}:{index}" if index else wanted)
     if strict:

@@ -43,14 +43,19 @@ def make_loss(specs: Sequence[ComponentSpec], allow_import: Sequence[str] = ()) 
     """
     losses: dict[str, nn.Module] = {}
     weights: list[float] = []
+    gathers: list[str] = []
     for spec in specs:
         logged = translate_component("loss", spec.name, {}).logged or spec.name.replace(".", "_")
         name, number = logged, 2
         while name in losses:
             name, number = f"{logged}_{number}", number + 1
         losses[name] = require("loss", spec, allow_import).make()
-        weights.append(beside_of("loss", spec.args)[0].get("weight", 1.0))
-    return WeightedSum(losses, weights)
+        beside = beside_of("loss", spec.args)[0]
+        weights.append(beside.get("weight", 1.0))
+        # a memory must be the same in every process, so it sees what all of them embed
+        if beside.get("gather", hasattr(losses[name], "memory")):
+            gathers.append(name)
+    return WeightedSum(losses, weights, gathers)
 
 
 def make_metrics(specs: Sequence[ComponentSpec], allow_import: Sequence[str] = ()) -> list[Any]:

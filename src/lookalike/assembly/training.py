@@ -22,6 +22,7 @@ from lookalike.assembly.load import Run, locating
 from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer
 from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
+from lookalike.assembly.several import prepare_several
 from lookalike.assembly.step_settings import change_passes
 from lookalike.config.schema import AmpSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
@@ -47,14 +48,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     run, settings = job.run, job.run.config.Global
     assert job.batches is not None and job.train is not None and run.config.Loss is not None
     losses = _losses(run, job.device)
-    per_epoch = settings.iter_per_epoch or len(job.batches)
-    accumulate = settings.update_freq if settings.update_freq <= per_epoch else 1
-    per_epoch -= per_epoch % accumulate
-    if per_epoch == 0:
-        raise DataError(
-            f"{job.train.source}: the sampler yields no batch from {len(job.train)} images; lower "
-            "batch_size, or set drop_last: False."
-        )
+    per_epoch, accumulate = _steps(job)
     optimizers = [
         make_optimizer(
             spec,
@@ -65,6 +59,8 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         )
         for spec in run.config.Optimizer
     ]
+    about = facts(seed_of(run), _splits(job), run.document.data)
+    prepare_several(job, optimizers, about)
     change_passes(settings, job.built, log)
     cache = FeatureCache(job, log) if settings.feature_cache else None
     evaluator = _Evaluator(job, log, cache)
@@ -90,10 +86,25 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
         save_every=settings.save_interval,
         save_steps=settings.save_steps,
         keep=settings.keep_checkpoints,
-        facts=facts(seed_of(run), _splits(job), run.document.data),
+        facts=about,
         documents=_documents(job, evaluator),
         names=job.train.paths,
     )
+
+
+def _steps(job: Job) -> tuple[int, int]:
+    """Return the batches of an epoch, and how many of them make a step."""
+    assert job.batches is not None and job.train is not None
+    settings = job.run.config.Global
+    per_epoch = settings.iter_per_epoch or len(job.batches)
+    accumulate = settings.update_freq if settings.update_freq <= per_epoch else 1
+    per_epoch -= per_epoch % accumulate
+    if per_epoch == 0:
+        raise DataError(
+            f"{job.train.source}: the sampler yields no batch from {len(job.train)} images; lower "
+            "batch_size, or set drop_last: False."
+        )
+    return per_epoch, accumulate
 
 
 def _batches(job: Job, log: RunLog) -> EndlessBatches | PairedBatches | QuarantinedBatches:

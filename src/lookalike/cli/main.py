@@ -19,7 +19,9 @@ from lookalike.cli.options import (
     ConfigFile,
     Debug,
     Overrides,
+    Processes,
     Report,
+    Restarts,
     StrictDevice,
     Workers,
 )
@@ -46,6 +48,8 @@ def train(
         bool,
         typer.Option("--resume-or-start", help="As --resume; start if there is no checkpoint yet."),
     ] = False,
+    nproc: Processes = 1,
+    restarts: Restarts = 0,
     allow_import: AllowImport = None,
     allow_missing: AllowMissing = None,
     strict_device: StrictDevice = False,
@@ -53,6 +57,11 @@ def train(
 ) -> None:
     """Train a model as a YAML describes."""
     with guarded(debug):
+        if nproc > 1 and "WORLD_SIZE" not in os.environ:
+            from lookalike.cli.launch import launch
+
+            launch(sys.argv[1:], nproc, restarts)
+            return
         with importing():
             from lookalike.cli.train import run_training
 

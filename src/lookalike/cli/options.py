@@ -15,6 +15,15 @@ AllowImport = Annotated[
     list[str] | None,
     typer.Option("--allow-import", help="Module that components may be imported from, repeatable."),
 ]
+Processes = Annotated[
+    int, typer.Option("--nproc", min=1, help="Processes of this machine to train in.")
+]
+Restarts = Annotated[
+    int,
+    typer.Option(
+        "--restarts", min=0, help="With --nproc: how often to go on when a process has failed."
+    ),
+]
 StrictDevice = Annotated[
     bool, typer.Option("--strict-device", help="Refuse to fall back to the CPU.")
 ]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lookalike import processes
 from lookalike.assembly.job import Job, build_job
-from lookalike.assembly.load import load_run
+from lookalike.assembly.load import Run, load_run
+from lookalike.assembly.machine import choose_device
 from lookalike.assembly.resolved import write_resolved
 from lookalike.assembly.resume_reference import reference_run, resume_reference
+from lookalike.assembly.several import check_several, together
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError
 from lookalike.training import RunLog, Trainer, load_checkpoint
@@ -39,15 +42,28 @@ def run_training(
         strict_device: Refuse to fall back to the CPU.
     """
     run = load_run(config, overrides, allow_import=allow_import)
-    # first: a kill between two renames leaves ``latest`` under another name
-    swept = sweep(Path(run.config.Global.output_dir))
+    device = choose_device(run.config.Global.device, strict=strict_device, notes=[])
+    with together(device):
+        check_several(run)
+        _train(run, strict_device, resume, or_start, allow_missing)
+
+
+def _train(
+    run: Run, strict_device: bool, resume: bool, or_start: bool, allow_missing: Sequence[str]
+) -> None:
+    first = processes.rank() == 0
+    # first of all: a kill between two renames leaves ``latest`` under another name
+    swept = sweep(Path(run.config.Global.output_dir)) if first else []
+    processes.meet()
     warnings: list[str] = []
     source = run.config.Global.checkpoints
     theirs = None if source is None else reference_run(source)
     if source is not None and theirs is None:
         find_checkpoint(Path(source))
     elif source is None and resume:
-        source, warnings = _newest(Path(run.config.Global.output_dir), or_start)
+        source, warnings = processes.from_first(
+            lambda: _newest(Path(run.config.Global.output_dir), or_start)
+        )
     job = build_job(
         run,
         strict_device=strict_device,
@@ -57,17 +73,18 @@ def run_training(
     settings = run.config.Global
     tracker = open_tracker(
         job.folder,
-        visualdl=settings.use_visualdl,
-        tensorboard=settings.use_tensorboard,
+        visualdl=settings.use_visualdl and first,
+        tensorboard=settings.use_tensorboard and first,
         notes=job.notes,
     )
-    log = RunLog(job.folder, "train", tracker=tracker)
+    log = RunLog(job.folder if first else None, "train", tracker=tracker, quiet=not first)
     try:
         for warning in warnings:
             log.line(warning)
         for name in swept:
             log.line(f"note: removed {name}, which a killed run had left half written")
-        write_resolved(run, job.folder)
+        if first:
+            write_resolved(run, job.folder)
         trainer = make_trainer(job, log)
         _introduce(job, log)
         if theirs is not None:

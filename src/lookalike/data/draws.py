@@ -14,6 +14,9 @@ Draw = tuple[int, int]
 Plan = tuple[int, int]
 """The number of a sampler's plan, and the number of its first batch in the stream."""
 
+Share = tuple[int, int]
+"""Which of how many processes reads; each reads its part of every batch."""
+
 
 class Draws:
     """The sampler's plans one after the other, each index with the seed of its augmentation.
@@ -23,6 +26,8 @@ class Draws:
         seed: Of the augmentations.
         start: Batches before this one are left out.
         plan: Where the planning begins: what :meth:`plan_of` said of ``start``; None is the first.
+        share: Yield this process's part of each batch. The parts are equally large and stay clear
+            of each other; where a batch does not divide, its first images are drawn once more.
 
     Example:
         >>> from lookalike.data.samplers import SequenceSampler
@@ -32,9 +37,15 @@ class Draws:
     """
 
     def __init__(
-        self, sampler: BatchSampler, seed: int = 0, start: int = 0, plan: Plan | None = None
+        self,
+        sampler: BatchSampler,
+        seed: int = 0,
+        start: int = 0,
+        plan: Plan | None = None,
+        *,
+        share: Share = (0, 1),
     ) -> None:
-        self.sampler, self.seed, self.start = sampler, seed, start
+        self.sampler, self.seed, self.start, self.share = sampler, seed, start, share
         self.begun = [plan or (0, 0)]
 
     def plan_of(self, batch: int) -> Plan:
@@ -48,8 +59,7 @@ class Draws:
             for batch in self.sampler.plan(epoch):
                 empty = False
                 if number >= self.start:
-                    seeds = mix_each(self.seed, number, count=len(batch))
-                    yield list(zip(batch, seeds, strict=True))
+                    yield self._own(batch, number)
                 number += 1
             if empty:
                 raise DataError(
@@ -58,3 +68,18 @@ class Draws:
                 )
             epoch += 1
             self.begun.append((epoch, number))
+
+    def _own(self, batch: list[int], number: int) -> list[Draw]:
+        """Return this process's part of a batch: its part of each data set's images in it."""
+        process, of = self.share
+        sizes = getattr(self.sampler, "shares", None) or [len(batch)]
+        batch = batch + [batch[i % len(batch)] for i in range(-len(batch) % of)]
+        draws = list(zip(batch, mix_each(self.seed, number, count=len(batch)), strict=True))
+        if of == 1:
+            return draws
+        own, first = [], 0
+        for size in [*sizes[:-1], len(batch) - sum(sizes[:-1])]:
+            part = size // of
+            own += draws[first + process * part : first + (process + 1) * part]
+            first += size
+        return own

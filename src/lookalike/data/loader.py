@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lookalike.data.draws import Draw, Draws, Plan
+from lookalike.data.draws import Draw, Draws, Plan, Share
 from lookalike.data.randomness import mix, seeded
 from lookalike.data.reading import Failure, Seeded, SkippingSeeded, deals_groups
 from lookalike.data.transforms.kernels import compiled
@@ -63,6 +63,7 @@ class EndlessBatches:
             where a sampler deals labels in groups; a batch with fewer than two images (labels) left
             is empty. What is left out stands in the batch. False makes it an error.
         timeout: Seconds an image may take in a worker; 0 waits for ever.
+        share: Read only this process's part of each batch, as one of several.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class EndlessBatches:
         mixture: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
         skip_bad: bool = False,
         timeout: float = DEFAULT_TIMEOUT,
+        share: Share = (0, 1),
     ) -> None:
         self.dataset, self.sampler, self.seed = dataset, sampler, seed
         self.timeout = timeout
         self.num_workers, self.prefetch_factor = num_workers, prefetch_factor
         self.pin_memory, self.mixture = pin_memory, mixture
-        self.draws, self.skip_bad = Draws(sampler, seed), skip_bad
+        self.skip_bad, self.share = skip_bad, share
+        self.draws = Draws(sampler, seed, share=share)
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -94,7 +97,7 @@ class EndlessBatches:
             batch: Number of the first one.
             plan: What :meth:`plan_of` said of it; saves planning all the epochs before.
         """
-        self.draws = Draws(self.sampler, self.seed, batch, plan)
+        self.draws = Draws(self.sampler, self.seed, batch, plan, share=self.share)
         read = Seeded(self.dataset)
         if self.skip_bad:
             read = SkippingSeeded(self.dataset, whole_labels=deals_groups(self.sampler))
@@ -123,7 +126,8 @@ class EndlessBatches:
             if not len(batch.labels):
                 yield batch
                 continue
-            with seeded(mix(self.seed, number)):
+            process = self.share[0]
+            with seeded(mix(self.seed, number, *[process] * (process > 0))):
                 images, targets = self.mixture(batch.images, batch.labels)
             yield replace(batch, images=images, labels=targets)
 
@@ -158,8 +162,12 @@ def make_loader(
     prefetch_factor: int | None = None,
     pin_memory: bool = False,
     timeout: float = DEFAULT_TIMEOUT,
+    share: Share = (0, 1),
 ) -> Batches:
     """Return the batches of one plan of the sampler, for evaluation.
+
+    As one of several processes it reads its share of them: every so many-th batch, whole, so that
+    each image is embedded in the batch that one process alone would have it in.
 
     Raises:
         DataError: If the plan leaves images out or takes some twice.
@@ -171,7 +179,9 @@ def make_loader(
             f"the sampler plans {planned} of {len(dataset)} images for the evaluation; every image "
             "must be read once: set drop_last: False and use a sampler without identities."
         )
-    return read_batches(dataset, plan, num_workers, prefetch_factor, pin_memory, timeout)
+    process, of = share
+    own = plan[process::of]
+    return read_batches(dataset, own, num_workers, prefetch_factor, pin_memory, timeout)
 
 
 def read_batches(

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.errors import DataError
 from lookalike.models.evaluating import evaluating
 from lookalike.types import Batch, EmbeddingTable, ImageSource
@@ -26,7 +27,8 @@ def embed(
 ) -> EmbeddingTable:
     """Compute the embedding of every image the batches hold, in the order of the data set.
 
-    Embeddings are stored as the model returns them, not normalised.
+    Embeddings are stored as the model returns them, not normalised. Of several processes each
+    embeds its batches, and all return the whole table.
 
     Args:
         model: Returns a mapping with ``features`` and ``backbone``; switched to evaluation for
@@ -56,9 +58,9 @@ def embed(
             rows.append(found.cpu())
             indices.append(batch.indices)
             advance(len(batch.indices))
-    order = torch.cat(indices)
-    table = torch.empty(len(dataset), rows[0].shape[1])
-    table[order] = torch.cat(rows)
+    order, found = _of_all(indices, rows)
+    table = torch.empty(len(dataset), found.shape[1])
+    table[order] = found
     num_read = len(torch.unique(order))
     if num_read != len(dataset):
         raise DataError(
@@ -70,4 +72,13 @@ def embed(
         labels=torch.tensor(dataset.labels),
         ids=list(dataset.paths),
         cameras=None if dataset.cameras is None else torch.tensor(dataset.cameras),
+    )
+
+
+def _of_all(indices: list[Tensor], rows: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the indices ``[N]`` and embeddings ``[N, D]`` of all processes; some may have none."""
+    width = max(processes.each(rows[0].shape[1] if rows else 0))
+    order = torch.cat([torch.empty(0, dtype=torch.int64), *indices])
+    return processes.rows_of_all(order), processes.rows_of_all(
+        torch.cat([torch.empty(0, width), *rows])
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.types import ModelOutput
 
 
@@ -19,6 +21,8 @@ class WeightedSum(nn.Module):
     Args:
         losses: By the name they have in the log.
         weights: One per loss.
+        gathers: Losses that are given the batches of all processes, embeddings and labels alike,
+            so that their pairs and memories are those of the whole batch.
 
     Returns (from ``forward``):
         Each term by name, already weighted, and their sum under ``loss``.
@@ -30,7 +34,12 @@ class WeightedSum(nn.Module):
         tensor(1.3863)
     """
 
-    def __init__(self, losses: Mapping[str, nn.Module], weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        losses: Mapping[str, nn.Module],
+        weights: Sequence[float],
+        gathers: Collection[str] = (),
+    ) -> None:
         super().__init__()
         if len(losses) != len(weights) or not losses:
             raise ValueError(f"{len(losses)} losses and {len(weights)} weights do not fit.")
@@ -38,17 +47,29 @@ class WeightedSum(nn.Module):
         named = {name.replace(".", "_"): loss for name, loss in losses.items()}
         self.losses = nn.ModuleDict(named)
         self.weights = dict(zip(named, weights, strict=True))
+        self.gathers = frozenset(name.replace(".", "_") for name in gathers)
 
     def forward(
         self, output: ModelOutput | Tensor, labels: Tensor | Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         for name, loss in self.losses.items():
-            value = loss(output, labels)
+            value = loss(*self._given(name, output, labels))
             parts = value if isinstance(value, Mapping) else {name: value}
             for part, term in parts.items():
                 terms[_free(part, terms)] = self.weights[name] * term
         return {**terms, "loss": torch.stack(list(terms.values())).sum()}
+
+    def _given(self, name: str, output: Any, labels: Any) -> tuple[Any, Any]:
+        """Return what a loss is given: of this process's batch, or of the batches of all."""
+        if name not in self.gathers or processes.count() == 1:
+            return output, labels
+        reads = getattr(self.losses[name], "reads", ())
+        if isinstance(output, Mapping):
+            output = {key: processes.gathered(output[key]) for key in reads if key in output}
+        else:
+            output = processes.gathered(output)
+        return output, processes.gathered(labels)
 
 
 def _free(name: str, taken: Mapping[str, Tensor]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from lookalike import processes
+from lookalike.models.shared_batch_norm import SharedStatistics
 
 
 def reference_batch_norm(module: nn.Module) -> nn.Module:
@@ -19,8 +21,8 @@ def reference_batch_norm(module: nn.Module) -> nn.Module:
     nothing happens. The cost is two operations on one number per channel, 0.1 ms per layer:
     a training step of ResNet-50 (8 images of 128 px, one thread) took 1.487 s instead of 1.478 s.
 
-    With :class:`~torch.nn.SyncBatchNorm`, n is the count over all processes, taken as equal in
-    each. Convert to it first: PyTorch's conversion makes new layers without hooks.
+    With shared statistics, n is the count over all processes, taken as equal in each. Convert to
+    :class:`~torch.nn.SyncBatchNorm` first: PyTorch's conversion makes new layers without hooks.
 
     Args:
         module: Changed in place; layers that have the update already are left alone.
@@ -64,6 +66,4 @@ def _scale(norm: _BatchNorm, features: Tensor, *, up: bool) -> None:
 
 
 def _num_processes(norm: _BatchNorm) -> int:
-    if isinstance(norm, nn.SyncBatchNorm) and torch.distributed.is_initialized():
-        return torch.distributed.get_world_size(norm.process_group)
-    return 1
+    return processes.count() if isinstance(norm, nn.SyncBatchNorm | SharedStatistics) else 1

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lookalike import processes
 from lookalike.errors import DataError
 from lookalike.geometry import unit
 from lookalike.retrieval.expansion import augment_database, expand_queries
-from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant
+from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant, shared_rows
 from lookalike.retrieval.ranks import RelevantRanks, Ties
 from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.rows import Table
@@ -99,15 +100,17 @@ class Rules:
         gallery_labels: Tensor,
         facts: Mapping[str, Any],
     ) -> RelevantRanks:
-        """Rank prepared tables."""
-        return rank_relevant(
+        """Rank prepared tables; of several processes each ranks some queries, and returns all."""
+        own = rank_relevant(
             *tables,
             query_labels,
             gallery_labels,
             **facts,
             similarity=self.similarity(tables),
             memory=self.memory,
+            share=(processes.rank(), processes.count()),
         )
+        return _of_all(own, query_labels)
 
     def _averaged(
         self, query: EmbeddingTable, gallery: EmbeddingTable, own: Tensor | None
@@ -120,6 +123,15 @@ class Rules:
         if self.expand > 1:
             queries = expand_queries(queries, items, n=self.expand, own=own)
         return queries, items
+
+
+def _of_all(own: RelevantRanks, query_labels: Tensor) -> RelevantRanks:
+    """Put together what every process has ranked."""
+    many = processes.count()
+    if many == 1:
+        return own
+    rows = [shared_rows(query_labels, (number, many)) for number in range(many)]
+    return RelevantRanks.joined(processes.each(own), rows)
 
 
 def comparable(embeddings: Tensor, normalize: bool, binarize: Binarize) -> Tensor:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike import processes
+
 
 class Averages:
     """Means over an epoch, weighted by batch size, kept on the device until they are read.
@@ -29,8 +31,13 @@ class Averages:
             self.counts[name] = self.counts.get(name, 0) + size
 
     def read(self) -> dict[str, float]:
-        """Return the means so far; waits for the device."""
-        return {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        """Return the means so far, over all processes; waits for the device."""
+        if not self.sums:
+            return {}
+        sums = torch.stack([total.cpu() for total in self.sums.values()])
+        counts = torch.tensor([float(self.counts[name]) for name in self.sums]).double()
+        sums, counts = processes.add_up(torch.stack([sums, counts]))
+        return dict(zip(self.sums, (sums / counts).tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lookalike import processes
 from lookalike.errors import CheckpointError, Interrupted, LookalikeError, SetupError
 from lookalike.models.recompute import RecomputedForward
 from lookalike.training.intact import MANIFEST
@@ -55,7 +56,9 @@ def saved_before_failing(trainer: Trainer) -> Iterator[Any]:
     try:
         yield from trainer.batches.start(trainer.iteration, trainer.plan)
     except LookalikeError:
-        if trainer.iteration and trainer.iteration % trainer.update.accumulate == 0:
+        whole = trainer.iteration and trainer.iteration % trainer.update.accumulate == 0
+        # several processes save together, and the others know of no error
+        if whole and processes.count() == 1:
             # the first error is the one to tell
             with suppress(LookalikeError):
                 trainer._save_latest()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.errors import CheckpointError
 from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
 from lookalike.training.intact import BEST, LATEST, keep_last
 from lookalike.training.random_state import random_state, restore_random_state
+from lookalike.training.sharded_state import own_model, own_update, whole_model, whole_update
 
 if TYPE_CHECKING:
     from lookalike.training.trainer import Trainer
@@ -26,10 +28,12 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "best_averaged": [trainer.best_averaged.score, trainer.best_averaged.epoch],
         "last_metrics": trainer.last_metrics,
         "averages": trainer.averages.state_dict(),
-        "update": trainer.update.state_dict(),
-        "random": random_state(),
+        "update": whole_update(trainer.update),
+        "random": processes.each(random_state()),
         # the restored one until the stream has moved
         "plan": trainer.plan or trainer.batches.plan_of(trainer.iteration),
+        "processes": processes.count(),
+        "batch_size": _batch_size(trainer),
     }
 
 
@@ -41,7 +45,7 @@ def save(
     best: Best | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Save a checkpoint in the run folder.
+    """Save a checkpoint in the run folder; of several processes the first one writes it.
 
     Args:
         trainer: Whose run it is.
@@ -52,18 +56,33 @@ def save(
         state: What to save as the state, if it is not that of this moment.
     """
     best = best or trainer.best
+    tensors = whole_model(model)
+    state = state_of(trainer) if state is None else state
+    if processes.rank() == 0:
+        _write(trainer, name, tensors, dict(metrics or trainer.last_metrics), best, state)
+    processes.meet()
+
+
+def _write(
+    trainer: Trainer,
+    name: str,
+    tensors: Mapping[str, Tensor],
+    metrics: Mapping[str, float],
+    best: Best,
+    state: Mapping[str, Any],
+) -> None:
     facts = {
         "epoch": trainer.iteration // trainer.iterations_per_epoch,
         "iteration": trainer.iteration,
-        "metrics": dict(metrics or trainer.last_metrics),
+        "metrics": metrics,
         "best": best.score,
         "best_epoch": best.epoch,
         **trainer.facts,
     }
     save_checkpoint(
         trainer.folder / name,
-        model=model.state_dict(),
-        state=state_of(trainer) if state is None else state,
+        model=tensors,
+        state=state,
         facts=facts,
         documents=None if trainer.documents is None else trainer.documents(facts),
         keep_previous=name == LATEST,
@@ -72,6 +91,8 @@ def save(
 
 def copy_latest(trainer: Trainer, epoch: int) -> None:
     """Keep ``latest`` under the other names that are due at the end of an epoch."""
+    if processes.rank() > 0:
+        return
     latest = trainer.folder / LATEST
     if trainer.save_every > 0 and epoch % trainer.save_every == 0:
         copy_checkpoint(latest, trainer.folder / f"epoch_{epoch}")
@@ -82,13 +103,14 @@ def copy_latest(trainer: Trainer, epoch: int) -> None:
 
 
 def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    """Put a training loop where a checkpoint was saved.
+    """Put a training loop where a checkpoint was saved, by as many processes or others.
 
     Raises:
         CheckpointError: If it was saved by a run of another shape.
     """
     state = checkpoint.state
-    if state["iterations_per_epoch"] != trainer.iterations_per_epoch:
+    others = state.get("processes", 1) != processes.count()
+    if state["iterations_per_epoch"] != trainer.iterations_per_epoch and not others:
         raise CheckpointError(
             f"{checkpoint.folder}: saved by a run with {state['iterations_per_epoch']} batches "
             f"per epoch, this one has {trainer.iterations_per_epoch}; the data list, the batch "
@@ -96,16 +118,42 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             "Global.pretrained_model instead of Global.checkpoints."
         )
     try:
-        trainer.update.model.load_state_dict(checkpoint.model)
-        trainer.update.load_state_dict(state["update"])
+        trainer.update.model.load_state_dict(own_model(trainer.update.model, checkpoint.model))
+        trainer.update.load_state_dict(own_update(trainer.update, state["update"]))
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{checkpoint.folder}: made for another model, loss or optimiser. "
             f"{' '.join(str(error).split())[:300]}"
         ) from error
-    trainer.iteration, trainer.plan = state["iteration"], state.get("plan")
+    trainer.iteration, trainer.plan = _place(trainer, state)
     trainer.evaluation_due = bool(state.get("evaluation_due"))
     trainer.best, trainer.best_averaged = Best(*state["best"]), Best(*state["best_averaged"])
     trainer.last_metrics = dict(state["last_metrics"])
     trainer.averages.load_state_dict(state["averages"])
-    restore_random_state(state["random"])
+    streams = state["random"]
+    if not isinstance(streams, list):
+        streams = [streams]  # as it was saved before there were several
+    if processes.rank() < len(streams):
+        restore_random_state(streams[processes.rank()])
+
+
+def _place(trainer: Trainer, state: Mapping[str, Any]) -> tuple[int, Any]:
+    """Return the iteration to go on with, and the plan it is in.
+
+    With another number of processes a batch may have another size. The run goes on after the same
+    share of the epoch, and leaves out as many images of the plan as have been seen.
+    """
+    iteration, plan = state["iteration"], state.get("plan")
+    before, now = state["iterations_per_epoch"], trainer.iterations_per_epoch
+    if state.get("processes", 1) == processes.count() or plan is None:
+        return iteration, plan
+    epoch, rest = divmod(iteration, before)
+    place = epoch * now + rest * now // before
+    number, first = plan
+    seen = (iteration - first) * state["batch_size"] // _batch_size(trainer)
+    return place, (number, place - seen)
+
+
+def _batch_size(trainer: Trainer) -> int:
+    """Return the images of a batch, of all processes; 1 where nobody plans them."""
+    return int(getattr(getattr(trainer.batches, "sampler", None), "batch_size", 1))

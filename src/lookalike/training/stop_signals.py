@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import torch
+
+from lookalike import processes
 from lookalike.errors import Interrupted
 
 # what a shell shows of a run that has saved itself; SIGUSR1 is how a cluster warns of the end
@@ -34,6 +37,13 @@ class StopRequest:
 
     def __bool__(self) -> bool:
         return self.signal is not None
+
+    def anywhere(self) -> bool:
+        """Tell whether any process of the run was asked to stop; then all are."""
+        number = int(processes.take_largest(torch.tensor(int(self.signal or 0))))
+        if number and not self:
+            self.signal = signal.Signals(number)
+        return number > 0
 
     def event(self, how_to_go_on: str) -> Interrupted:
         """Return what to raise after everything has been saved."""

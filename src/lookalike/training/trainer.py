@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.data.feature_batches import FeatureBatches
 from lookalike.data.loader import EndlessBatches, PairedBatches
 from lookalike.training.averages import Averages, Stopwatch, shown
@@ -121,7 +122,9 @@ class Trainer:
 
     def _begin(self) -> None:
         if self.prepare is not None:
-            self.prepare()
+            if processes.rank() == 0:
+                self.prepare()
+            processes.take_from_first(self.update.model.state_dict().values())
             self.update.restart_average()
         if self.eval_first and self.evaluate is not None and self._evaluate(0):
             save(self, BEST, self.update.model)
@@ -145,13 +148,14 @@ class Trainer:
             # gradients of a half accumulated step cannot be saved; finish it first
             if last or self.iteration % self.update.accumulate:
                 continue
-            if stop or 0 < self.save_steps <= self.iteration - self.saved_at:
+            stopping = stop.anywhere()
+            if stopping or 0 < self.save_steps <= self.iteration - self.saved_at:
                 self._save_latest()
                 self.stopwatch.leave_out()
-            if stop:
+            if stopping:
                 raise stop.event(self._how_to_go_on())
         self._end_epoch(epoch + 1, stop)
-        if stop:
+        if stop.anywhere():
             raise stop.event(self._how_to_go_on())
 
     def _next(self, stream: Iterator[Batch], stop: StopRequest) -> Batch:
@@ -159,7 +163,8 @@ class Trainer:
             batch = next(stream)
         except Exception:
             # a signal to the whole group has ended the processes that read images as well
-            if not stop or self.iteration % self.update.accumulate:
+            half = self.iteration % self.update.accumulate
+            if not stop or half or processes.count() > 1:
                 raise
             self._save_latest()
             raise stop.event(self._how_to_go_on()) from None
@@ -182,7 +187,7 @@ class Trainer:
         self.iteration += 1
         size = len(batch.labels)
         self.averages.add({**self._extra(output, batch), **terms}, size)
-        self.stopwatch.batch_done(size)
+        self.stopwatch.batch_done(size * processes.count())
         if printing:
             self._print(epoch, index, rates)
             place = self.iteration - 1, self.epochs * self.iterations_per_epoch
@@ -207,13 +212,16 @@ class Trainer:
     def _evaluate_or_stop(self, epoch: int, stop: StopRequest) -> None:
         """Evaluate; a signal breaks it off, and the resumed run begins with it."""
         before = {**self.state(), "evaluation_due": True}
-        if self.save_steps:
+        saves_first = self.save_steps > 0 or processes.count() > 1
+        if saves_first:
             self._save_latest(before)
         try:
             with stop.at_once():
                 self._evaluate(epoch)
         except StopNow:
-            self._save_latest(before)
+            # several processes could not meet any more to save
+            if not saves_first:
+                self._save_latest(before)
             raise stop.event(self._how_to_go_on()) from None
 
     def _complete(self, stop: StopRequest) -> None:
@@ -244,6 +252,7 @@ class Trainer:
 
     def _measure(self, model: nn.Module, what: str, epoch: int) -> dict[str, float]:
         assert self.evaluate is not None
+        processes.take_from_first(model.buffers())
         found = dict(self.evaluate(model))
         self.log.line(f"[{what}][Epoch {epoch}][Avg]{shown(found)}")
         facts = {"epoch": epoch, "step": self.iteration}

@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lookalike.models.quantization import Rounding
 from lookalike.optim import ScheduledOptimizer
 from lookalike.training.precision import Precision
+from lookalike.training.replicas import Replicas
 from lookalike.types import Batch
 
 Terms = Mapping[str, Tensor]
@@ -42,7 +43,7 @@ class Update:
     ) -> None:
         self.model, self.loss, self.optimizers = model, loss, optimizers
         self.precision = precision or Precision(torch.device("cpu"))
-        self.accumulate = accumulate
+        self.accumulate, self.replicas = accumulate, Replicas(model, loss)
         self.averaged: AveragedModel | None = None
         if average is not None:
             self.averaged = AveragedModel(
@@ -71,10 +72,15 @@ class Update:
     def gradients(self, batch: Batch, iteration: int) -> tuple[Any, Terms]:
         """Add a batch's gradients; return the model's output and the terms of the loss."""
         self._set_rates(iteration)
-        output = self._output(batch, self.model)
-        # losses compute in float32 whatever they are given
-        terms: Terms = self.loss(output, batch.labels)
-        self.precision.backward(terms["loss"] / self.accumulate)
+
+        def compute() -> tuple[Any, Terms]:
+            output = self._output(batch, self.model)
+            # losses compute in float32 whatever they are given
+            return output, self.loss(output, batch.labels)
+
+        with self.replicas.apart((iteration + 1) % self.accumulate > 0):
+            output, terms = self.replicas(compute)
+            self.precision.backward(terms["loss"] / self.accumulate)
         return output, terms
 
     def _set_rates(self, iteration: int) -> None:

@@ -36,6 +36,7 @@ class ArcMargin(CosineClassifier):
         chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
         sample_rate: Share of the classes that take part in a step (Partial FC): those of the
             batch, and others drawn anew for each step.
+        sharded: Deal the classes to the processes of the run (docs/scale.md).
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
@@ -64,6 +65,7 @@ class ArcMargin(CosineClassifier):
         gradient: Literal["exact", "straight_through"] = "exact",
         chunk_size: int | None = None,
         sample_rate: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         if not 0.0 <= margin < math.pi:
             degrees = f" {margin} degrees is {math.radians(margin):.3f}." if margin > 3 else ""
@@ -71,7 +73,12 @@ class ArcMargin(CosineClassifier):
                 f"margin is an angle in radians and must be in [0, pi), got {margin}.{degrees}"
             )
         super().__init__(
-            embedding_size, num_classes, scale, chunk_size=chunk_size, sample_rate=sample_rate
+            embedding_size,
+            num_classes,
+            scale,
+            chunk_size=chunk_size,
+            sample_rate=sample_rate,
+            sharded=sharded,
         )
         self.margin, self.easy_margin, self.gradient = margin, easy_margin, gradient
 

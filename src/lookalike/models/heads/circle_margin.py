@@ -24,6 +24,7 @@ class CircleMargin(CosineClassifier):
         chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
         sample_rate: Share of the classes that take part in a step (Partial FC): those of the
             batch, and others drawn anew for each step.
+        sharded: Deal the classes to the processes of the run (docs/scale.md).
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
@@ -47,9 +48,15 @@ class CircleMargin(CosineClassifier):
         *,
         chunk_size: int | None = None,
         sample_rate: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         super().__init__(
-            embedding_size, num_classes, scale, chunk_size=chunk_size, sample_rate=sample_rate
+            embedding_size,
+            num_classes,
+            scale,
+            chunk_size=chunk_size,
+            sample_rate=sample_rate,
+            sharded=sharded,
         )
         self.margin = margin
 

@@ -9,9 +9,11 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.geometry import cosines, unit
 from lookalike.models.heads.logits_in_parts import LogitsInParts, RowUpdate
 from lookalike.models.heads.target import check_scale, class_weight, true_class, with_true_class
+from lookalike.models.sharded import Rows
 
 _CHUNK = 1000
 
@@ -31,8 +33,12 @@ class CosineClassifier(nn.Module, ABC):
         chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
         sample_rate: Share of the classes that take part in a step (Partial FC): those of the
             batch, and others drawn anew for each step.
+        sharded: Deal the classes to the processes of the run, so that weights, gradients and
+            momentum are split over them; each embeds its own images. Counts in training only.
 
     Attributes:
+        sharded: Which rows of the parameter ``weight`` this process has; empty if it has all.
+        first_class: The first class of these rows.
         update: Steps the weight within the backward pass; set by who owns the optimiser.
 
     Raises:
@@ -48,6 +54,7 @@ class CosineClassifier(nn.Module, ABC):
         num_centers: int = 1,
         chunk_size: int | None = None,
         sample_rate: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         super().__init__()
         check_scale(scale)
@@ -59,7 +66,11 @@ class CosineClassifier(nn.Module, ABC):
         self.num_centers, self.chunk_size = num_centers, chunk_size
         self.sample_rate = sample_rate
         self.update: RowUpdate | None = None
-        self.weight = class_weight(embedding_size, num_classes * num_centers)
+        own = Rows.of(num_classes) if sharded else Rows(0, num_classes, num_classes)
+        self.first_class, self.deals = own.start, sharded
+        rows = own.times(num_centers)
+        self.sharded = {"weight": rows} if rows.partial else {}
+        self.weight = class_weight(embedding_size, rows.total, rows)
 
     @abstractmethod
     def own(self, cosine: Tensor) -> Tensor:
@@ -76,11 +87,14 @@ class CosineClassifier(nn.Module, ABC):
     @property
     def in_parts(self) -> bool:
         """Whether the logits are never all held."""
-        return self.chunk_size is not None or self.sample_rate < 1.0
+        return self.deals or self.chunk_size is not None or self.sample_rate < 1.0
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor | LogitsInParts:
         if labels is not None and self.training and self.in_parts:
             return self._parts(embeddings, labels.reshape(-1))
+        if self.sharded:
+            # the other classes are elsewhere, and so are other images
+            return embeddings.new_empty(len(embeddings), 0)
         cosine = cosines(embeddings, self.weight)
         if self.num_centers > 1:
             cosine = cosine.view(-1, self.num_classes, self.num_centers).amax(2)
@@ -90,12 +104,16 @@ class CosineClassifier(nn.Module, ABC):
         return self.scale * with_true_class(self.others(cosine), labels, own)
 
     def _parts(self, embeddings: Tensor, labels: Tensor) -> LogitsInParts:
-        classes = None
+        classes, embeddings = None, unit(embeddings)
+        if self.sharded:
+            embeddings, labels = processes.gathered(embeddings), processes.gathered(labels)
+            labels = labels - self.first_class
         if self.sample_rate < 1.0:
-            classes = self._sample(labels)
-            labels = torch.searchsorted(classes, labels)
+            here = (labels >= 0) & (labels < len(self.weight) // self.num_centers)
+            classes = self._sample(labels[here])
+            labels = torch.searchsorted(classes, labels).where(here, -1)
         return LogitsInParts(
-            embeddings=unit(embeddings),
+            embeddings=embeddings,
             weight=self.weight,
             labels=labels,
             margin=self,
@@ -103,6 +121,7 @@ class CosineClassifier(nn.Module, ABC):
             chunk_size=self.chunk_size or _CHUNK,
             classes=classes,
             update=self.update,
+            dealt=bool(self.sharded),
         )
 
     def _sample(self, labels: Tensor) -> Tensor:
@@ -111,9 +130,10 @@ class CosineClassifier(nn.Module, ABC):
         Source: An et al., "Partial FC", CVPR 2022, section 3.3. https://arxiv.org/abs/2203.15565
         """
         present: Tensor = torch.unique(labels)
-        number = max(round(self.sample_rate * self.num_classes), 1)
+        here = len(self.weight) // self.num_centers
+        number = max(round(self.sample_rate * here), 1)
         if len(present) >= number:
             return present
-        keys = torch.rand(self.num_classes, device=labels.device)
+        keys = torch.rand(here, device=labels.device)
         keys[present] = 2.0
         return keys.topk(number, sorted=False).indices.sort().values

@@ -7,10 +7,15 @@ again. Four matrix products instead of three, and ``[B, chunk]`` numbers instead
 The gradient of a class weight w with cosines ``cos_b`` to the embeddings ``e_b``, and ``q_b`` the
 loss's derivative by them, is ``sum_b q_b e_b / |w| - (sum_b q_b cos_b) w / |w|^2``: a product and
 a multiple of w. So it can be added to a gradient or a momentum without being formed.
+
+The classes may be dealt to processes. Each has its rows of the weight, and computes with them for
+the images of all; of the logits only a sum, a maximum and the true class's go between processes.
+
+Source: An et al., "Partial FC", CVPR 2022, section 3.2. https://arxiv.org/abs/2203.15565
 """
 
-# Shape letters: B = batch, D = embedding dimension, C = classes, K = centres of a class,
-# N = classes of a chunk
+# Shape letters: B = batch, of all processes where classes are dealt, D = embedding dimension,
+# C = classes, K = centres of a class, N = classes of a chunk
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from lookalike import processes
 from lookalike.geometry import first_derivative_only, lengths
 
 Rows = slice | Tensor
@@ -56,12 +62,15 @@ class LogitsInParts:
     Attributes:
         embeddings: ``[B, D]`` of length one.
         weight: ``[C * K, D]``, any lengths.
-        labels: ``[B]``, places among the classes that take part.
+        labels: ``[B]``, places among the classes that take part; outside of them where the class
+            is another process's.
         margin: The head's rule.
         num_centers: K; the nearest centre of a class counts.
         chunk_size: Classes whose logits are held at once.
         classes: ``[S]`` rising, the classes that take part; None is all.
         update: Steps the weight within the backward pass; None leaves its gradient.
+        dealt: The classes here are some of all, and the images are those of all processes; losses
+            are returned of this process's.
         ranks: ``[B]`` once the loss is computed: how many classes have a larger logit than the
             true one.
     """
@@ -74,6 +83,7 @@ class LogitsInParts:
     chunk_size: int = 1000
     classes: Tensor | None = None
     update: RowUpdate | None = None
+    dealt: bool = False
     ranks: Tensor | None = field(default=None, init=False)
 
     def cross_entropy(self, label_smoothing: float = 0.0) -> Tensor:
@@ -84,7 +94,9 @@ class LogitsInParts:
         """
         with torch.autocast(self.embeddings.device.type, enabled=False):
             loss: Tensor = _CrossEntropy.apply(self.embeddings, self.weight, self, label_smoothing)
-        return loss
+        assert self.ranks is not None
+        self.ranks = self.ranks[self.own_images]
+        return loss[self.own_images]
 
     @property
     def num_classes(self) -> int:
@@ -92,6 +104,18 @@ class LogitsInParts:
         if self.classes is not None:
             return len(self.classes)
         return len(self.weight) // self.num_centers
+
+    @property
+    def own_images(self) -> slice:
+        """Which images are this process's."""
+        if not self.dealt:
+            return slice(None)
+        number = len(self.embeddings) // processes.count()
+        return slice(processes.rank() * number, (processes.rank() + 1) * number)
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """Turn ``values`` into their sum over the processes that have the classes, in place."""
+        return processes.add_up(values) if self.dealt else values
 
     def chunks(self, inverse: Tensor | None = None) -> Iterator[_Chunk]:
         """Yield the classes, some at a time.
@@ -112,10 +136,13 @@ class LogitsInParts:
 
     def true_cosine(self, weight: Tensor) -> Tensor:
         """Return the cosine of each image with its own class ``[B]``."""
-        classes = self.labels if self.classes is None else self.classes[self.labels]
+        here = (self.labels >= 0) & (self.labels < self.num_classes)
+        classes = self.labels.where(here, 0)
+        if self.classes is not None:
+            classes = self.classes[classes]
         own = weight.view(-1, self.num_centers, weight.shape[1])[classes]
         cosine = torch.einsum("bd,bkd->bk", self.embeddings.detach(), own)
-        return (cosine * (1.0 / lengths(own))).amax(dim=1)
+        return self.add_up((cosine * (1.0 / lengths(own))).amax(dim=1).where(here, 0.0))
 
 
 class _Chunk:
@@ -169,8 +196,10 @@ class _CrossEntropy(torch.autograd.Function):
             (slope,) = torch.autograd.grad(changed.sum(), own)
         changed = changed.detach()
         target = margin.scale * changed
-        # the running log-sum-exp begins with the true class
-        highest, total, plain = target.clone(), torch.ones_like(target), target.clone()
+        # the running log-sum-exp begins with the true class, which is counted once
+        counted = float(not parts.dealt or processes.rank() == 0)
+        highest, total = target.clone(), torch.full_like(target, counted)
+        plain = target * counted
         above = torch.zeros_like(target)
         nothing, inverses = torch.zeros_like(target), []
         for chunk in parts.chunks():
@@ -188,10 +217,18 @@ class _CrossEntropy(torch.autograd.Function):
             torch.add(-new[:, None], logits, alpha=margin.scale, out=buffer)
             total += buffer.exp_().sum(dim=1)
             highest = new
+        if parts.dealt:
+            new = processes.take_largest(highest.clone())
+            above, plain, total = parts.add_up(
+                torch.stack([above, plain, total * (highest - new).exp()])
+            )
+            highest = new
         log_total = highest + total.log()
         ctx.save_for_backward(embeddings, weight, target, slope, log_total, torch.cat(inverses))
         ctx.parts, ctx.smoothing, parts.ranks = parts, smoothing, above.long()
-        uniform = smoothing / parts.num_classes
+        uniform = ctx.uniform = smoothing / float(
+            parts.add_up(target.new_tensor(parts.num_classes))
+        )
         return log_total - (1.0 - smoothing) * target - uniform * plain
 
     @staticmethod
@@ -199,10 +236,13 @@ class _CrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         embeddings, weight, target, slope, log_total, inverse = ctx.saved_tensors
         parts: LogitsInParts = ctx.parts
-        margin, uniform = parts.margin, ctx.smoothing / parts.num_classes
+        margin, uniform = parts.margin, ctx.uniform
         own = ((target - log_total).exp() - (1.0 - ctx.smoothing) - uniform) * slope
-        factor = gradients[0] * margin.scale
-        right = embeddings * factor[:, None]
+        # every process knows the gradients of its own images
+        factor = parts.add_up(gradients[0] * margin.scale)
+        # replicated weights get the mean of the processes' gradients; so does this one
+        shared = factor / processes.count() if parts.dealt else factor
+        right = embeddings * shared[:, None]
         by_embeddings = torch.zeros_like(embeddings)
         by_weight = None
         if parts.update is None and ctx.needs_input_grad[1]:
@@ -217,7 +257,7 @@ class _CrossEntropy(torch.autograd.Function):
             if isinstance(changed, Tensor):
                 by_cosine *= changed
             chunk.put(by_cosine, own)
-            along = factor @ chunk.by_row(cosine.mul_(by_cosine))
+            along = shared @ chunk.by_row(cosine.mul_(by_cosine))
             left = chunk.by_row(by_cosine).mul_(chunk.inverse)
             by_embeddings.addmm_(left, chunk.weight)
             multiple = -along * chunk.inverse.square()

@@ -26,6 +26,7 @@ class SubCenterArcMargin(CosineClassifier):
         chunk_size: Classes whose logits are held at once; None holds all ``[B, C]``.
         sample_rate: Share of the classes that take part in a step (Partial FC): those of the
             batch, and others drawn anew for each step.
+        sharded: Deal the classes to the processes of the run (docs/scale.md).
 
     Shape:
         - embeddings: ``[B, D]``, any norm; normalised here.
@@ -50,6 +51,7 @@ class SubCenterArcMargin(CosineClassifier):
         *,
         chunk_size: int | None = None,
         sample_rate: float = 1.0,
+        sharded: bool = False,
     ) -> None:
         if not 0.0 <= margin < math.pi or num_centers < 1:
             raise ValueError(
@@ -63,6 +65,7 @@ class SubCenterArcMargin(CosineClassifier):
             num_centers=num_centers,
             chunk_size=chunk_size,
             sample_rate=sample_rate,
+            sharded=sharded,
         )
         self.margin = margin
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lookalike.models.sharded import Rows
+
 
 def true_class(cosine: Tensor, labels: Tensor) -> Tensor:
     """Return the entry of each row's own class: ``[B, C]`` and ``[B]`` to ``[B]``."""
@@ -47,8 +49,17 @@ def angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     return torch.where(cosine > -cos_margin, with_margin, cosine - margin * sin_margin)
 
 
-def class_weight(embedding_size: int, num_classes: int) -> nn.Parameter:
+_DRAWN = 1 << 16
+
+
+def class_weight(embedding_size: int, num_classes: int, rows: Rows | None = None) -> nn.Parameter:
     """Return one direction per class ``[C, D]``, drawn with variance 2 / (C + D).
+
+    Args:
+        embedding_size: D.
+        num_classes: C.
+        rows: Keep these alone, with the values they have among all; no more than them and a few
+            thousand others are ever held.
 
     Raises:
         ValueError: If a size is not positive.
@@ -56,9 +67,19 @@ def class_weight(embedding_size: int, num_classes: int) -> nn.Parameter:
     for name, size in (("embedding_size", embedding_size), ("num_classes", num_classes)):
         if size < 1:
             raise ValueError(f"{name} must be positive, got {size}.")
-    weight = nn.Parameter(torch.empty(num_classes, embedding_size))
-    nn.init.xavier_normal_(weight)
-    return weight
+    if rows is None or not rows.partial:
+        weight = nn.Parameter(torch.empty(num_classes, embedding_size))
+        nn.init.xavier_normal_(weight)
+        return weight
+    own = torch.empty(rows.stop - rows.start, embedding_size)
+    deviation = math.sqrt(2.0 / (num_classes + embedding_size))
+    for first in range(0, num_classes, _DRAWN):
+        drawn = torch.empty(min(_DRAWN, num_classes - first), embedding_size)
+        drawn.normal_(0.0, deviation)
+        start, stop = max(first, rows.start), min(first + len(drawn), rows.stop)
+        if start < stop:
+            own[start - rows.start : stop - rows.start] = drawn[start - first : stop - first]
+    return nn.Parameter(own)
 
 
 def check_scale(scale: float) -> None:

@@ -1,0 +1,57 @@
+"""Parameters of which every process has some rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from lookalike import processes
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of a table this process has.
+
+    Attributes:
+        start: The first.
+        stop: The one after the last.
+        total: Rows of the whole table.
+    """
+
+    start: int
+    stop: int
+    total: int
+
+    @staticmethod
+    def of(total: int) -> Rows:
+        """Deal the rows to the processes, as equally as they go.
+
+        Example:
+            >>> Rows.of(10)
+            Rows(start=0, stop=10, total=10)
+        """
+        number, many = processes.rank(), processes.count()
+        return Rows(total * number // many, total * (number + 1) // many, total)
+
+    @property
+    def partial(self) -> bool:
+        """Whether others have some rows."""
+        return self.stop - self.start < self.total
+
+    def times(self, number: int) -> Rows:
+        """Return the rows of a table with ``number`` rows for each."""
+        return Rows(self.start * number, self.stop * number, self.total * number)
+
+
+def sharded_parameters(module: nn.Module) -> dict[str, Rows]:
+    """Return the parameters of which each process has its own rows, by name.
+
+    A module tells of its own in an attribute ``sharded``: name to :class:`Rows`.
+    """
+    found: dict[str, Rows] = {}
+    for prefix, part in module.named_modules():
+        own = getattr(part, "sharded", None)
+        if isinstance(own, dict):
+            found |= {f"{prefix}.{name}".lstrip("."): rows for name, rows in own.items()}
+    return found
