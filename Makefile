@@ -9,7 +9,7 @@ KEY := $(shell cat $(DECLARATIONS) | $(PYTHON) -c "import hashlib,sys; print(has
 READY := $(VENV)/.ready-$(KEY)
 DEMO_READY := $(VENV)/.demo-ready-$(KEY)
 
-.PHONY: install demo test lint types docs peers bench bench-quick bench-large bench-retrieval soak clean
+.PHONY: install demo test walkthrough lint types docs peers bench bench-quick bench-large bench-retrieval soak clean
 
 install: $(READY)
 
@@ -28,7 +28,11 @@ demo: $(DEMO_READY)
 	$(BIN)/python demo/run.py
 
 test: $(DEMO_READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not walkthrough"
+
+# The README's commands as printed, the demo, and every YAML of the reference where it is at hand.
+walkthrough: $(DEMO_READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m walkthrough
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import pytest
 from conftest import shell
 
 
+@pytest.mark.walkthrough
 @pytest.mark.timeout(600)
 def test_the_demo_writes_its_table_and_pictures(emoji, tmp_path):
     done = shell(

@@ -23,7 +23,7 @@ COUNTS = ("kind", "epoch", "step")
 pytestmark = pytest.mark.skipif(not CONFIGS, reason="the reference's YAMLs are not here")
 
 
-@pytest.mark.slow
+@pytest.mark.walkthrough
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_a_reference_yaml_runs_unchanged(path, tmp_path):
     config = YAML(typ="safe").load(path.read_text())
