@@ -122,12 +122,16 @@ def rows_at_first(rows: Tensor) -> Tensor | None:
     if rank() > 0:
         torch.distributed.send(rows.contiguous(), dst=0)
         return None
-    whole = rows.new_empty(sum(sizes), *rows.shape[1:])
+    # they go to the CPU: those of all need not fit into one GPU
+    whole = torch.empty(sum(sizes), *rows.shape[1:], dtype=rows.dtype)
     for sender, part in enumerate(torch.split(whole, sizes)):
         if sender == 0:
             part.copy_(rows)
-        else:
-            torch.distributed.recv(part, src=sender)
+            continue
+        received = part if rows.device.type == "cpu" else part.to(rows.device)
+        torch.distributed.recv(received, src=sender)
+        if received is not part:
+            part.copy_(received)
     return whole
 
 

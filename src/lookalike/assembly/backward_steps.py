@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lookalike import processes
 from lookalike.assembly.job import Job
 from lookalike.assembly.reads import reads_of
 from lookalike.models.heads.cosine_classifier import CosineClassifier
@@ -30,6 +31,8 @@ def step_in_backward(
     reasons = {
         "Global.update_freq gathers the gradients of several batches": accumulates,
         "AMP scales the gradients": scales,
+        f"it is averaged over {processes.count()} processes; sharded: True deals the classes to "
+        "them": processes.count() > 1 and not head.sharded,
         f"{len(readers)} losses read the logits": len(readers) != 1,
         "only Momentum and SGD without clipping and L1 decay can step some rows": not fitting,
     }

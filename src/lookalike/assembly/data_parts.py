@@ -13,7 +13,7 @@ from lookalike.config.specs import SamplerSpec
 from lookalike.data.label_files import outside_allowed
 from lookalike.data.transforms import Pipeline
 from lookalike.data.transforms.batch_mix import Mixture
-from lookalike.errors import ConfigError
+from lookalike.errors import ComponentError, ConfigError
 
 
 def make_pipeline(
@@ -80,7 +80,31 @@ def make_sampler(
     provided: dict[str, Any] = {"labels": labels, "cameras": cameras, "seed": seed}
     if "samplers" in ready.signature.required:
         provided |= _parts(spec, labels, cameras, seed, sizes, allow_import, processes)
-    return ready.make(**ready.accepts(provided))
+    try:
+        sampler = ready.make(**ready.accepts(provided))
+    except ComponentError as error:
+        if processes == 1:
+            raise
+        text = f"{error.detail} A batch is that of all {processes} processes, each with its share."
+        raise ComponentError(error.kind, error.name, text) from error
+    _check_groups(spec, sampler, processes)
+    return sampler
+
+
+def _check_groups(spec: SamplerSpec, sampler: Any, processes: int) -> None:
+    """Refuse shares of a batch that would cut the images of a label apart.
+
+    Raises:
+        ComponentError: If a process's share is not a multiple of the images per label.
+    """
+    group = getattr(sampler, "images_per_label", 1)
+    if processes > 1 and (sampler.batch_size // processes) % group:
+        raise ComponentError(
+            "sampler",
+            spec.name,
+            f"batch_size is that of each process and must be a multiple of the images per label, "
+            f"got {sampler.batch_size // processes} and {group}.",
+        )
 
 
 def _parts(

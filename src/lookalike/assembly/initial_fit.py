@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.assembly.model import BuiltModel
 from lookalike.data import ImageDataset, SequenceSampler, make_loader
 from lookalike.inference import embed
@@ -76,6 +77,7 @@ def _features(
         SequenceSampler(plain.labels, batch_size=64),
         num_workers=num_workers,
         timeout=timeout,
+        share=(processes.rank(), processes.count()),
     )
     with log.bar("features", len(plain)) as bar:
         table = embed(
@@ -89,6 +91,8 @@ def _fill(module: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
         for name, parameter in module.named_parameters():
             last = name.rpartition(".")[2]
             if last == "weight":
+                rows = getattr(module, "sharded", {}).get(name)
+                weight = weight if rows is None else weight[rows.start : rows.stop]
                 parameter.copy_(weight.reshape(parameter.shape))
             elif last == "bias":
                 parameter.zero_() if bias is None else parameter.copy_(bias)

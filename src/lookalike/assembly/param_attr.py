@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from lookalike.assembly.initializers import INITIALIZERS
 from lookalike.assembly.signatures import check_arguments, signature_of
 from lookalike.errors import nearest
+from lookalike.models.sharded import Rows
 from lookalike.types import ParamRule
 
 _FROM_DATA = {"neck": ("LDA",), "head": ("ClassMeans",)}
@@ -74,12 +75,22 @@ def apply_param_attr(module: nn.Module, which: Literal["weight", "bias"], attr: 
         if name.rpartition(".")[2] != which:
             continue
         if attr.initialise is not None:
-            with torch.no_grad():
-                attr.initialise(parameter)
+            _initialise(parameter, attr.initialise, getattr(module, "sharded", {}).get(name))
         if attr.rule is not None:
             rules[name] = attr.rule
     if rules:
         module.param_rules = rules  # type: ignore[assignment]
+
+
+@torch.no_grad()
+def _initialise(tensor: Tensor, fill: Callable[[Tensor], None], rows: Rows | None) -> None:
+    """Fill a parameter; of one whose rows are dealt to processes, all are drawn and some kept."""
+    if rows is None:
+        fill(tensor)
+        return
+    whole = tensor.new_empty(rows.total, *tensor.shape[1:])
+    fill(whole)
+    tensor.copy_(whole[rows.start : rows.stop])
 
 
 def _rule(value: Mapping[str, Any]) -> tuple[ParamRule | None, list[tuple[str, str]]]:

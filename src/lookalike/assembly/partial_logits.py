@@ -31,6 +31,10 @@ def partial_logits_problems(run: Run) -> list[Problem]:
         if "logits" in reads_of(run, spec) and not _reads_parts(run, spec):
             text = f"{spec.name} needs all logits at once, which the head's {keys} does without."
             found.append(run.document.problem(("Loss", "Train", index), text))
+        elif "logits" in reads_of(run, spec) and spec.args.get("gather"):
+            text = f"gather: {spec.name} looks at each image by itself, and the head's {keys} "
+            text += "leaves no logits to pass on; leave it out."
+            found.append(run.document.problem(("Loss", "Train", index), text))
     for index, spec in enumerate(run.config.Metric.Train):
         if translate_component("metric", spec.name, {}).name != "TopKAccuracy":
             text = f"{spec.name} needs all logits at once, which the head's {keys} does without."
@@ -41,12 +45,13 @@ def partial_logits_problems(run: Run) -> list[Problem]:
 def _in_parts(run: Run, head: ComponentSpec) -> bool:
     ready, _ = prepare_part("head", head.name, head.args, run.allow_import)
     args = {} if ready is None else ready.args
-    return args.get("chunk_size") is not None or args.get("sample_rate", 1.0) < 1.0
+    part = args.get("chunk_size") is not None or args.get("sample_rate", 1.0) < 1.0
+    return part or bool(args.get("sharded"))
 
 
 def _keys(head: ComponentSpec | None) -> str:
     args = {} if head is None else head.args
-    return " and ".join(key for key in ("chunk_size", "sample_rate") if key in args)
+    return " and ".join(key for key in ("chunk_size", "sample_rate", "sharded") if key in args)
 
 
 def _reads_parts(run: Run, spec: ComponentSpec) -> bool:

@@ -19,6 +19,7 @@ from lookalike.assembly.dialect import (
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.weight_files import ReferenceModel, read_reference_model
 from lookalike.errors import CheckpointError
+from lookalike.models.sharded import sharded_parameters
 from lookalike.models.weights import load_state
 from lookalike.optim import ScheduledOptimizer
 from lookalike.optim.rms_prop import RMSProp
@@ -52,6 +53,11 @@ def resume_reference(trainer: Trainer, built: BuiltModels, path: Path) -> list[s
     Raises:
         CheckpointError: If a file is damaged, or was made for another model, loss or optimiser.
     """
+    if sharded_parameters(trainer.update.model):
+        raise CheckpointError(
+            f"{path}: a run of the reference goes on with a head that every process has whole; "
+            "leave out sharded, or start from its weights with Global.pretrained_model."
+        )
     found = read_reference_model(path, built.receivers)
     progress = read_progress(path.with_suffix(".pdstates"))
     report = load_state(trainer.update.model, found.tensors, source=str(path))

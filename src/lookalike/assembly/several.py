@@ -78,12 +78,13 @@ def _check_sharded(job: Job, optimizers: Sequence[ScheduledOptimizer]) -> None:
     if not sharded_parameters(job.model):
         return
     config = job.run.config
-    half = config.AMP.use_amp and config.AMP.dtype != "bfloat16"
+    dtype = config.AMP.dtype or ("float16" if job.device.type == "cuda" else "bfloat16")
     reasons = {
-        "AMP in float16 scales gradients by what all of them say; use AMP.dtype: bfloat16": half
-        and job.device.type == "cuda",
-        "clip_global_norm needs the norm of all rows": any(
-            one.clip_global_norm is not None for one in optimizers
+        "AMP in float16 scales gradients by what all of them say; use AMP.dtype: bfloat16": (
+            config.AMP.use_amp and dtype == "float16"
+        ),
+        "clip_norm and clip_global_norm need the norm of all rows": any(
+            one.clip_norm is not None or one.clip_global_norm is not None for one in optimizers
         ),
         "eval_mode classification needs the logits of all classes": job.evaluation is not None
         and config.Global.eval_mode == "classification",

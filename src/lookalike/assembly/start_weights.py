@@ -22,6 +22,7 @@ from lookalike.models.weights import (
     matches_any,
 )
 from lookalike.training import load_checkpoint
+from lookalike.training.sharded_state import own_model
 
 
 def start_weights(
@@ -48,6 +49,8 @@ def start_weights(
     else:
         state = read_model(source, built.receivers, notes)
         refuse_backbone_alone(source, state, allow_missing)
+    mine = {key: tensor for key, tensor in state.items() if not matches_any(key, allow_missing)}
+    state = {**state, **own_model(built.model, mine)}
     slim_before = not _fits(built, state, allow_missing)
     if slim_before:
         _slim(run, built, notes)

@@ -93,7 +93,11 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
 
 
 def _steps(job: Job) -> tuple[int, int]:
-    """Return the batches of an epoch, and how many of them make a step."""
+    """Return the batches of an epoch, and how many of them make a step.
+
+    Raises:
+        DataError: If there is not one step.
+    """
     assert job.batches is not None and job.train is not None
     settings = job.run.config.Global
     per_epoch = settings.iter_per_epoch or len(job.batches)

@@ -65,11 +65,25 @@ class WeightedSum(nn.Module):
         if name not in self.gathers or processes.count() == 1:
             return output, labels
         reads = getattr(self.losses[name], "reads", ())
-        if isinstance(output, Mapping):
-            output = {key: processes.gathered(output[key]) for key in reads if key in output}
-        else:
-            output = processes.gathered(output)
-        return output, processes.gathered(labels)
+        if isinstance(output, Mapping) and reads:
+            output = {key: output[key] for key in reads if key in output}
+        return _of_all(output), _of_all(labels)
+
+    def gathered_buffers(self) -> list[str]:
+        """Return the buffers of losses that are given all batches: the same in every process."""
+        return [
+            f"{name}.{key}"
+            for name in self.losses
+            if name in self.gathers
+            for key, _ in self.losses[name].named_buffers()
+        ]
+
+
+def _of_all(values: Any) -> Any:
+    """Gather tensors; of outputs by name, each one, in the same order everywhere."""
+    if isinstance(values, Mapping):
+        return {key: _of_all(value) for key, value in values.items()}
+    return processes.gathered(values) if isinstance(values, Tensor) else values
 
 
 def _free(name: str, taken: Mapping[str, Tensor]) -> str:

@@ -27,11 +27,19 @@ class Rows:
     def of(total: int) -> Rows:
         """Deal the rows to the processes, as equally as they go.
 
+        Raises:
+            ValueError: If there are fewer rows than processes.
+
         Example:
             >>> Rows.of(10)
             Rows(start=0, stop=10, total=10)
         """
         number, many = processes.rank(), processes.count()
+        if total < many:
+            raise ValueError(
+                f"sharded deals at least one class to each of {many} processes, got "
+                f"{total} classes."
+            )
         return Rows(total * number // many, total * (number + 1) // many, total)
 
     @property

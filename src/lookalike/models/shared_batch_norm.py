@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lookalike import processes
+from lookalike.geometry import at_least_float32
 
 
 class SharedStatistics:
@@ -55,7 +56,7 @@ def _normalised(norm: _BatchNorm, features: Tensor) -> Tensor:
     """Normalise ``[B, C, ...]``."""
     axes = [0, *range(2, features.ndim)]
     shape = [1, -1] + [1] * (features.ndim - 2)
-    values = features.float()
+    values = at_least_float32(features)
     here = values.new_tensor([values.numel() / values.shape[1]])
     sums = processes.summed(torch.cat([values.sum(axes), here]))
     number = sums[-1].detach()

@@ -34,21 +34,31 @@ class Averages:
         """Return the means so far, over all processes; waits for the device."""
         if not self.sums:
             return {}
-        sums = torch.stack([total.cpu() for total in self.sums.values()])
-        counts = torch.tensor([float(self.counts[name]) for name in self.sums]).double()
-        sums, counts = processes.add_up(torch.stack([sums, counts]))
+        sums, counts = self._of_all()
         return dict(zip(self.sums, (sums / counts).tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs."""
-        sums = {name: float(total) for name, total in self.sums.items()}
-        return {"sums": sums, "counts": dict(self.counts)}
+        """Return what a resumed run needs: the sums over all processes."""
+        sums, counts = self._of_all() if self.sums else (torch.empty(0), torch.empty(0))
+        return {
+            "sums": dict(zip(self.sums, sums.tolist(), strict=True)),
+            "counts": {n: int(c) for n, c in zip(self.sums, counts.tolist(), strict=True)},
+        }
+
+    def _of_all(self) -> tuple[Tensor, Tensor]:
+        """Return sums and counts over all processes."""
+        sums = torch.stack([total.cpu() for total in self.sums.values()])
+        counts = torch.tensor([float(self.counts[name]) for name in self.sums]).double()
+        sums, counts = processes.add_up(torch.stack([sums, counts]))
+        return sums, counts
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved state."""
-        self.counts = dict(state["counts"])
+        """Continue from a saved state; the first process goes on with the sums of all."""
+        here = processes.rank() == 0
+        self.counts = {name: number * here for name, number in state["counts"].items()}
         self.sums = {
-            name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()
+            name: torch.tensor(value * here, dtype=torch.float64)
+            for name, value in state["sums"].items()
         }
 
 

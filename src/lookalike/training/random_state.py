@@ -40,4 +40,5 @@ def restore_random_state(state: Mapping[str, Any]) -> None:
     version, internal, next_gauss = state["python"]
     random.setstate((version, tuple(internal), next_gauss))
     if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        # another machine may have fewer GPUs
+        torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])

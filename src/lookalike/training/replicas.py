@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lookalike import processes
+from lookalike.losses import WeightedSum
 from lookalike.models.sharded import sharded_parameters
+
+Computation = Callable[[], tuple[Any, Mapping[str, Tensor]]]
 
 
 class Replicas:
@@ -29,13 +32,27 @@ class Replicas:
         self.parts = _Parts(modules)
         self._parallel: DistributedDataParallel | None = None
 
-    def __call__(self, compute: Callable[[], Any]) -> Any:
-        """Return what the computation does; a backward pass must follow before the next one."""
-        if processes.count() == 1 or not any(p.requires_grad for p in self.parts.parameters()):
+    def __call__(self, compute: Computation) -> tuple[Any, Mapping[str, Tensor]]:
+        """Return what the computation does; a backward pass of the loss must follow.
+
+        Args:
+            compute: Returns any output, and terms by name of which ``loss`` is the one to learn
+                from: what the output has besides need not take part.
+        """
+        if self._alone:
             return compute()
         if self._parallel is None:
             self._parallel = self._connected()
-        return self._parallel(compute)
+        loss, found = self._parallel(compute)
+        return found.output, {**found.terms, "loss": loss}
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there is nothing to average."""
+        if processes.count() == 1:
+            return True
+        own = sharded_parameters(self.parts)
+        return not any(p.requires_grad for n, p in self.parts.named_parameters() if n not in own)
 
     @contextmanager
     def apart(self, gathering: bool) -> Iterator[None]:
@@ -44,7 +61,7 @@ class Replicas:
         Args:
             gathering: False does average.
         """
-        if not gathering or processes.count() == 1:
+        if not gathering or self._alone:
             yield
             return
         if self._parallel is None:
@@ -56,6 +73,10 @@ class Replicas:
         # a weight of 1 x 1 has two ways to be channels-last; PyTorch warns of the one it has not
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         own = list(sharded_parameters(self.parts))
+        # a memory of what all have embedded is the same everywhere, and large
+        for name, part in self.parts.named_modules():
+            if isinstance(part, WeightedSum):
+                own += [f"{name}.losses.{key}" for key in part.gathered_buffers()]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
             self.parts, own
         )
@@ -72,5 +93,13 @@ class _Parts(nn.Module):
         super().__init__()
         self.parts = nn.ModuleList(modules)
 
-    def forward(self, compute: Callable[[], Any]) -> Any:
-        return compute()
+    def forward(self, compute: Computation) -> tuple[Tensor, _Found]:
+        found = _Found(*compute())
+        return found.terms["loss"], found
+
+
+class _Found:
+    """What a computation returned, closed to PyTorch, which would wait for gradients of it all."""
+
+    def __init__(self, output: Any, terms: Mapping[str, Tensor]) -> None:
+        self.output, self.terms = output, terms

@@ -149,8 +149,10 @@ def _place(trainer: Trainer, state: Mapping[str, Any]) -> tuple[int, Any]:
         return iteration, plan
     epoch, rest = divmod(iteration, before)
     place = epoch * now + rest * now // before
+    place -= place % trainer.update.accumulate  # gradients of half a step were not saved
     number, first = plan
-    seen = (iteration - first) * state["batch_size"] // _batch_size(trainer)
+    size = _batch_size(trainer)
+    seen = (iteration - first) * state.get("batch_size", size // processes.count()) // size
     return place, (number, place - seen)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lookalike import processes
+from lookalike.errors import CheckpointError
 from lookalike.models.sharded import Rows, sharded_parameters
 from lookalike.training.update import Update
 
@@ -23,8 +24,18 @@ def whole_model(model: nn.Module) -> dict[str, Tensor]:
 
 
 def own_model(model: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what this process has of a whole state."""
+    """Return what this process has of a whole state.
+
+    Raises:
+        CheckpointError: If it is that of another number of classes.
+    """
     return _model(whole, model, _own)
+
+
+def replicated(model: nn.Module) -> dict[str, Tensor]:
+    """Return what of a model's state every process has whole."""
+    sharded = sharded_parameters(model)
+    return {key: tensor for key, tensor in model.state_dict().items() if key not in sharded}
 
 
 def whole_update(update: Update) -> dict[str, Any]:
@@ -43,6 +54,11 @@ def _whole(own: Tensor, rows: Rows) -> Tensor:
 
 
 def _own(whole: Tensor, rows: Rows) -> Tensor:
+    if len(whole) != rows.total:
+        raise CheckpointError(
+            f"a table of {len(whole)} rows, one for each class, is dealt to the processes; this "
+            f"run's has {rows.total}. The number of classes has changed."
+        )
     return whole[rows.start : rows.stop].clone()
 
 

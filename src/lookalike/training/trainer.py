@@ -24,6 +24,7 @@ from lookalike.training.intact import BEST, LATEST, is_at
 from lookalike.training.quarantine import QuarantinedBatches
 from lookalike.training.run_log import RunLog
 from lookalike.training.run_state import copy_latest, restore, save, state_of
+from lookalike.training.sharded_state import replicated
 from lookalike.training.stop_signals import StopNow, StopRequest, stop_on_signals
 from lookalike.training.update import Update
 from lookalike.types import Batch
@@ -54,7 +55,7 @@ class Trainer:
         evaluate: A model's metrics by name; the first one, higher is better, chooses the best
             model. An average of the weights is evaluated beside the model and has its own best.
         train_metrics: Computed on each training batch, shown beside the losses.
-        prepare: Called once before the first step of a new run.
+        prepare: Called once before the first step of a new run, in every process.
         print_every: Iterations between log lines.
         eval_every: Epochs between evaluations.
         eval_from: First epoch that is evaluated.
@@ -122,9 +123,8 @@ class Trainer:
 
     def _begin(self) -> None:
         if self.prepare is not None:
-            if processes.rank() == 0:
-                self.prepare()
-            processes.take_from_first(self.update.model.state_dict().values())
+            self.prepare()
+            processes.take_from_first(replicated(self.update.model).values())
             self.update.restart_average()
         if self.eval_first and self.evaluate is not None and self._evaluate(0):
             save(self, BEST, self.update.model)
@@ -253,7 +253,8 @@ class Trainer:
     def _measure(self, model: nn.Module, what: str, epoch: int) -> dict[str, float]:
         assert self.evaluate is not None
         processes.take_from_first(model.buffers())
-        found = dict(self.evaluate(model))
+        # computed alike in each, but machines may differ in the last digit
+        found = dict(processes.each(dict(self.evaluate(model)))[0])
         self.log.line(f"[{what}][Epoch {epoch}][Avg]{shown(found)}")
         facts = {"epoch": epoch, "step": self.iteration}
         self.log.record(what.lower().replace(" ", "_"), {**facts, **found})
