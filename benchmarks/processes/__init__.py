@@ -1,0 +1,1 @@
+"""Several processes beside one: equal results, bytes sent, and memory, written into a report."""
