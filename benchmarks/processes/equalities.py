@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,14 +20,17 @@ from torch import Tensor, nn
 
 from lookalike import losses as ours
 from lookalike import processes
+from lookalike.data.draws import Draws
+from lookalike.data.samplers import RandomIdentitySampler
 from lookalike.losses import WeightedSum
 from lookalike.models.heads import ArcMargin, CircleMargin, CosMargin, SubCenterArcMargin
 from lookalike.models.reference_batch_norm import reference_batch_norm
 from lookalike.models.sharded import sharded_parameters
 from lookalike.models.shared_batch_norm import share_statistics
 from lookalike.optim import RowsInBackward, ScheduledOptimizer
+from lookalike.retrieval import MeanAveragePrecision, RecallAtK, evaluate_retrieval
 from lookalike.training.update import Update
-from lookalike.types import Batch
+from lookalike.types import Batch, EmbeddingTable
 
 BATCH, CLASSES, SIZE, STEPS = 24, 12, 8, 3
 
@@ -181,6 +185,38 @@ def measure(name: str) -> Found:
             kind = "rows" if f"{part}.{key}" in own else "same"
             found[f"{part}.{key}"] = (kind, tensor.clone())
     return found
+
+
+def evaluated() -> Found:
+    """Rank a table of embeddings, of which every process has made every so many-th row."""
+    stream = torch.Generator().manual_seed(3)
+    embeddings = torch.randn(300, 16, generator=stream)
+    own = torch.arange(300)[processes.rank() :: processes.count()]
+    order, rows = processes.rows_of_all(own), processes.rows_of_all(embeddings[own])
+    table = EmbeddingTable(
+        embeddings=rows[order.argsort()],
+        labels=torch.arange(300) % 40,
+        ids=[str(number) for number in range(300)],
+        cameras=None,
+    )
+    found = evaluate_retrieval(table, table, [MeanAveragePrecision(), RecallAtK([1, 5])])
+    values = torch.tensor(list(found.values.values()), dtype=torch.float64)
+    return {"value": ("same", values[0]), "all": ("same", values)}
+
+
+def drawn() -> Found:
+    """Draw the batches of an identity sampler with the seeds of their augmentations."""
+    labels = [number // 5 for number in range(300)]
+    sampler = RandomIdentitySampler(labels, batch_size=BATCH, images_per_label=2, seed=3)
+    draws = Draws(sampler, 7, share=(processes.rank(), processes.count()))
+    found = {
+        f"batch {number}": ("rows", torch.tensor(batch))
+        for number, batch in enumerate(islice(draws, 20))
+    }
+    return {"value": ("same", torch.tensor(len(sampler))), **found}
+
+
+OTHERS = {"evaluation: mAP, Recall@1 and @5": evaluated, "images and seeds of 20 batches": drawn}
 
 
 def _parameters(update: Update) -> list[tuple[str, nn.Parameter]]:

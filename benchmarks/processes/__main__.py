@@ -1,0 +1,128 @@
+"""Several processes beside one, measured and written to ``benchmarks/processes_<date>.md``.
+
+``python -m benchmarks.processes``, from the folder of the project.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import torch
+
+from benchmarks.conformance.environments import ROOT, machine
+from benchmarks.processes import equalities, memory, volumes
+from tests.processes.process_group import run
+
+COUNTS = (2, 4)
+CLASSES = 1_000_000
+
+
+def measured_equalities() -> dict[str, Any]:
+    """Return every quantity of the table."""
+    found = {name: equalities.measure(name) for name in equalities.CASES}
+    return found | {name: make() for name, make in equalities.OTHERS.items()}
+
+
+def equality_rows() -> list[str]:
+    """Return the table of equalities."""
+    alone = measured_equalities()
+    several = {many: run(measured_equalities, many) for many in COUNTS}
+    rows = ["| quantity | 1 process: last loss, or value | " + " | ".join(
+        f"{many} processes | largest difference" for many in COUNTS
+    ) + " |", "|---|---|" + "---|---|" * len(COUNTS)]  # fmt: skip
+    for name, found in alone.items():
+        last = max(key for key in found if key.split()[0] in ("loss", "value"))
+        cells = [f"{float(found[last][1]):.6f}"]
+        for many in COUNTS:
+            own = [one[name] for one in several[many]]
+            loss = torch.stack([one[last][1] for one in own]).mean()
+            cells += [f"{float(loss):.6f}", f"{equalities.compare(found, own):.1e}"]
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return rows
+
+
+def volume_rows() -> list[str]:
+    """Return what is sent, counted and computed."""
+    rows = [
+        "| step | processes | counted (bytes) | computed (bytes) | of it |",
+        "|---|---|---|---|---|",
+    ]
+    for many in COUNTS:
+        found = run(volumes.volumes, many)[0]
+        for what, sent in found.items():
+            parts = volumes.formula(what, many)
+            said = "; ".join(f"{name}: {value:,.0f}" for name, value in parts.items())
+            rows.append(
+                f"| {what} | {many} | {sum(sent.values()):,} | {sum(parts.values()):,.0f} "
+                f"| {said} |"
+            )
+    return rows
+
+
+def memory_rows() -> list[str]:
+    """Return the memory of a head of a million classes."""
+    rows = [
+        "| processes | sample_rate | rows of a process | computed (MB) | measured, largest (MB) "
+        "| seconds of a step |",
+        "|---|---|---|---|---|---|",
+    ]
+    for many, rate in ((1, 1.0), (2, 1.0), (4, 1.0), (4, 0.1)):
+        found = run(memory.steps, many, CLASSES, rate, timeout=240.0)
+        assert all(one["loss"] > 0 for one in found)
+        most = max(one["bytes"] for one in found) / 1e6
+        computed = memory.formula(CLASSES, many, rate) / 1e6
+        rows.append(
+            f"| {many} | {rate:g} | {found[0]['rows']:,} | {computed:,.0f} | {most:,.0f} "
+            f"| {max(one['seconds'] for one in found):.1f} |"
+        )
+    return rows
+
+
+def report() -> str:
+    """Measure everything and return the text."""
+    return "\n".join(
+        [
+            f"# Several processes beside one, {datetime.date.today()}",
+            "",
+            f"{machine()}. Made by `python -m benchmarks.processes`; gloo on one machine.",
+            "",
+            "## Equalities",
+            "",
+            f"Three steps of a small model in float64 with {equalities.BATCH} images over all "
+            "processes. The difference is the largest of any number: features, losses, gradients "
+            "of the first step, and in the end parameters, running statistics, memories and "
+            "centres, in every process.",
+            "",
+            *equality_rows(),
+            "",
+            "## Sent by a process in a step",
+            "",
+            f"{volumes.BATCH} images a process, {volumes.CLASSES:,} classes of "
+            f"{volumes.WIDTH} numbers, counted where PyTorch is asked to send, as a ring sends it. "
+            "Not counted: the marks of used parameters, four bytes for each.",
+            "",
+            *volume_rows(),
+            "",
+            f"## Memory of a sharded head, {CLASSES:,} classes of {memory.WIDTH} numbers",
+            "",
+            f"{memory.BATCH} images over all processes, {memory.STEPS} training steps with "
+            f"momentum within the backward pass, {memory.CHUNK} classes at once. Measured is the "
+            "most that a process has had beyond what it began with.",
+            "",
+            *memory_rows(),
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Write the report."""
+    path = ROOT / "benchmarks" / f"processes_{datetime.date.today()}.md"
+    text = report()
+    path.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
