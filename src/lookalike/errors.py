@@ -30,9 +30,15 @@ from typing import Any
 
 
 class LookalikeError(Exception):
-    """Base of all errors whose message is meant for the person who started the command."""
+    """Base of all errors whose message is meant for the person who started the command.
+
+    Attributes:
+        exit_code: Of the command.
+        told: Another process of the run tells it.
+    """
 
     exit_code = 1
+    told = False
 
 
 # a terminal obeys control characters and shows text behind marks of direction in another order

@@ -18,6 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import Store
+
+from lookalike.place import met
 
 
 def launched() -> bool:
@@ -26,21 +29,28 @@ def launched() -> bool:
 
 
 @contextmanager
-def joined(device: torch.device, timeout: float) -> Iterator[None]:
+def joined(device: torch.device, timeout: float) -> Iterator[Store]:
     """Meet the other processes that the launcher started, until the block ends.
 
     Args:
         device: What this process computes on.
         timeout: Seconds after which a call that others do not answer is an error.
+
+    Yields:
+        The store through which they found each other, for what else they have to tell.
     """
     import torch.distributed as dist
+    from torch.distributed.rendezvous import rendezvous
 
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout))
+    wait = timedelta(seconds=timeout)
+    store, own, number = next(rendezvous("env://", timeout=wait))  # type: ignore[no-untyped-call]
+    group = dist.PrefixStore("group", store)
+    dist.init_process_group(backend, store=group, rank=own, world_size=number, timeout=wait)
     try:
-        yield
+        yield dist.PrefixStore("run", store.clone())
     finally:
         dist.destroy_process_group()
 
@@ -86,6 +96,7 @@ def summed(values: Tensor) -> Tensor:
 def add_up(values: Tensor) -> Tensor:
     """Turn ``values`` into the sum over all processes, in place."""
     if count() > 1:
+        met()
         torch.distributed.all_reduce(values)
     return values
 
@@ -94,6 +105,7 @@ def add_up(values: Tensor) -> Tensor:
 def take_largest(values: Tensor) -> Tensor:
     """Turn ``values`` into the largest of all processes, in place."""
     if count() > 1:
+        met()
         torch.distributed.all_reduce(values, op=torch.distributed.ReduceOp.MAX)
     return values
 
@@ -139,6 +151,7 @@ def each(value: Any) -> list[Any]:
     """Return what every process gives, by rank; anything that can be pickled."""
     if count() == 1:
         return [value]
+    met()
     found: list[Any] = [None] * count()
     torch.distributed.all_gather_object(found, value)
     return found
@@ -162,6 +175,7 @@ def any_of(flag: bool) -> bool:
 def take_from_first(tensors: Iterable[Tensor]) -> None:
     """Give the tensors of all processes the values they have in the first one."""
     if count() > 1:
+        met()
         for tensor in tensors:
             torch.distributed.broadcast(tensor, src=0)
 
@@ -169,18 +183,21 @@ def take_from_first(tensors: Iterable[Tensor]) -> None:
 def meet() -> None:
     """Wait until all processes are here."""
     if count() > 1:
+        met()
         torch.distributed.barrier()
 
 
 class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
+        met()
         whole = rows.new_empty(len(rows) * count(), *rows.shape[1:])
         torch.distributed.all_gather(list(whole.chunk(count())), rows.contiguous())
         return whole
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        met()
         whole = gradients[0].contiguous()
         parts = list(whole.chunk(count()))
         own = torch.empty_like(parts[0])

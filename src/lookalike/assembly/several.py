@@ -6,10 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
-
-import torch
 
 from lookalike import processes
 from lookalike.assembly.job import Job, seed_of
@@ -135,6 +132,10 @@ def _configuration(about: Mapping[str, Any]) -> dict[str, str]:
 
 def _notes(job: Job) -> list[str]:
     many = processes.count()
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if again != "0":
+        most = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "?")
+        job.notes.append(f"started again after a process had failed, {again} of {most} times.")
     assert job.run.config.DataLoader.Train is not None
     each = job.run.config.DataLoader.Train.sampler.args.get("batch_size")
     if not isinstance(each, int):
@@ -149,10 +150,3 @@ def _notes(job: Job) -> list[str]:
             "batch norms see the images of their process; Arch.use_sync_bn: True shows them all."
         )
     return notes
-
-
-def together(device: torch.device) -> AbstractContextManager[None]:
-    """Meet the other processes that a launcher started, for the time of a ``with``."""
-    if not processes.launched():
-        return nullcontext()
-    return processes.joined(device, float(os.environ.get("LOOKALIKE_TIMEOUT", "1800")))

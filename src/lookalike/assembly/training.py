@@ -29,6 +29,7 @@ from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.errors import DataError
 from lookalike.losses import WeightedSum
 from lookalike.optim import ScheduledOptimizer
+from lookalike.place import at
 from lookalike.training import RunLog, Trainer
 from lookalike.training.feature_update import FeatureUpdate
 from lookalike.training.meta_bin import MetaBinUpdate
@@ -178,6 +179,7 @@ class _Evaluator:
         self.intervals: dict[str, tuple[float, float]] = {}
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
+        at("evaluating")
         if self.cache is None:
             result = self.job.evaluate(self.log, model=model)
         else:

@@ -20,12 +20,14 @@ def guarded(debug: bool) -> Iterator[None]:
     try:
         yield
     except Interrupted as event:
-        _tell(str(event))
+        if not event.told:
+            _tell(str(event))
         sys.exit(event.exit_code)
     except LookalikeError as error:
         if debug:
             traceback.print_exc()
-        _tell(_message(error))
+        if not error.told:
+            _tell(_message(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _tell("Stopped.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -13,14 +14,25 @@ from lookalike.errors import Interrupted, ProcessError
 _OURS = ("--nproc", "--restarts")
 
 
+def check_first(config: str, overrides: Sequence[str], allow_import: Sequence[str]) -> None:
+    """Read the configuration once before several processes do, so its mistakes are told once.
+
+    Raises:
+        ConfigError: If it cannot be run.
+    """
+    from lookalike.assembly.load import load_run
+
+    load_run(config, overrides, allow_import=allow_import)
+
+
 def launch(arguments: Sequence[str], number: int, restarts: int) -> None:
     """Run the command in several processes, with PyTorch's elastic launcher.
 
     Args:
         arguments: Of the command, as they were given; those of the launch are left out.
         number: How many processes.
-        restarts: How often all are started again after one has failed; they go on from the last
-            checkpoint.
+        restarts: How often all are started again after one has failed; any number but 0 makes them
+            go on from the run folder's latest checkpoint, if there is one, the first time as well.
 
     Raises:
         ProcessError: If one of them failed; says which and how it ended.
@@ -33,6 +45,8 @@ def launch(arguments: Sequence[str], number: int, restarts: int) -> None:
     # PyTorch remarks that every parameter was used; that is no news
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // number)))
+    # what its log would say of processes that end is said by the error below
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -44,6 +58,8 @@ def launch(arguments: Sequence[str], number: int, restarts: int) -> None:
         monitor_interval=0.2,
     )
     command = ["-m", "lookalike", *_without_ours(arguments)]
+    if restarts:
+        command.append("--resume-or-start")
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
@@ -69,8 +85,9 @@ def _without_ours(arguments: Sequence[str]) -> list[str]:
 
 def _ended(error: Any, number: int) -> ProcessError | Interrupted:
     """Turn what the launcher saw into one message."""
-    rank, failure = error.get_first_failure()
-    code = failure.exitcode
+    # an exit code is a process's own word; a signal may be what the others were ended by
+    first = min(error.failures.items(), key=lambda one: (one[1].exitcode < 0, one[1].timestamp))
+    rank, code = first[0], first[1].exitcode
     if code in (75, 130):
         return Interrupted(f"All {number} processes have stopped.", exit_code=code)
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

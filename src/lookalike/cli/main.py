@@ -58,8 +58,9 @@ def train(
     """Train a model as a YAML describes."""
     with guarded(debug):
         if nproc > 1 and "WORLD_SIZE" not in os.environ:
-            from lookalike.cli.launch import launch
+            from lookalike.cli.launch import check_first, launch
 
+            check_first(config, override or [], allow_import or [])
             launch(sys.argv[1:], nproc, restarts)
             return
         with importing():

@@ -11,7 +11,8 @@ from lookalike.assembly.load import Run, load_run
 from lookalike.assembly.machine import choose_device
 from lookalike.assembly.resolved import write_resolved
 from lookalike.assembly.resume_reference import reference_run, resume_reference
-from lookalike.assembly.several import check_several, together
+from lookalike.assembly.several import check_several
+from lookalike.assembly.together import together
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError
 from lookalike.training import RunLog, Trainer, load_checkpoint
@@ -43,7 +44,7 @@ def run_training(
     """
     run = load_run(config, overrides, allow_import=allow_import)
     device = choose_device(run.config.Global.device, strict=strict_device, notes=[])
-    with together(device):
+    with together(run, device):
         check_several(run)
         _train(run, strict_device, resume, or_start, allow_missing)
 

@@ -52,6 +52,7 @@ class GlobalSection(Frame):
     save_steps: NonNegativeInt = 0
     image_shape: ImageShape = [3, 224, 224]
     save_inference_dir: str = "./inference"
+    process_timeout: PositiveInt = 1800  # seconds without a move; of several processes
     # how long
     epochs: PositiveInt = 1
     iter_per_epoch: PositiveInt | None = None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lookalike.place import moved
 from lookalike.retrieval.blocks import GalleryFacts
 from lookalike.retrieval.rows import Rows
 
@@ -46,6 +47,7 @@ class Products:
         for start in range(0, total, self.columns):
             stop = min(start + self.columns, total)
             if reaches is None or any(a < stop and b > start for a, b in reaches):
+                moved()
                 piece = self.items.take(self.facts.order[start:stop])
                 yield Tile(start, stop, _pad(piece, self.columns))
 
@@ -85,6 +87,7 @@ class GalleryProducts:
         """
         padded = _pad(block, self.rows)
         for start in range(0, len(self.gallery), self.columns):
+            moved()
             piece = self.gallery[start : start + self.columns]
             torch.mm(padded, _pad(piece, self.columns).T, out=self.buffer)
             yield start, self.buffer[: len(block), : len(piece)]

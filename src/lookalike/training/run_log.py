@@ -23,6 +23,7 @@ from rich.progress import (
 )
 
 from lookalike.errors import SetupError, presentable, writing
+from lookalike.place import moved
 
 
 class Tracker(Protocol):
@@ -149,5 +150,6 @@ class Bar:
 
     def advance(self, steps: int = 1) -> None:
         """Move on."""
+        moved()
         if self.progress is not None and self.task is not None:
             self.progress.advance(self.task, steps)

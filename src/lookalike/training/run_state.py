@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lookalike import processes
 from lookalike.errors import CheckpointError
+from lookalike.place import at
 from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
 from lookalike.training.intact import BEST, LATEST, keep_last
@@ -55,6 +56,7 @@ def save(
         best: Of that model; None means the trained one's.
         state: What to save as the state, if it is not that of this moment.
     """
+    at("saving", trainer.iteration)
     best = best or trainer.best
     tensors = whole_model(model)
     state = state_of(trainer) if state is None else state

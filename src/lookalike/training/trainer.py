@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lookalike import processes
 from lookalike.data.feature_batches import FeatureBatches
 from lookalike.data.loader import EndlessBatches, PairedBatches
+from lookalike.place import telling
 from lookalike.training.averages import Averages, Stopwatch, shown
 from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint
@@ -116,7 +117,7 @@ class Trainer:
             if self.iteration < total:
                 with self.log.bar("training", total) as bar:
                     bar.advance(self.iteration)
-                    stream = saved_before_failing(self)
+                    stream = telling(saved_before_failing(self), self.iteration)
                     for epoch in range(self.iteration // self.iterations_per_epoch, self.epochs):
                         self._epoch(epoch, stream, stop, bar.advance)
         return TrainingResult(self.last_metrics, self.best)
