@@ -64,10 +64,12 @@ def largest_difference(one, other):
     return max(float((a - b).abs().max() / (b.abs().max() + 1e-3)) for a, b in pairs)
 
 
-@pytest.mark.parametrize("number", [2, 4])
-@pytest.mark.parametrize("head", ["replicated", "sharded"])
+@pytest.mark.parametrize(
+    ("number", "head"),
+    [(2, "replicated"), (4, "replicated"), (2, "sharded"), (4, "sharded"), (2, "in parts")],
+)
 def test_several_processes_do_what_one_does_with_the_batches_of_all(images, number, head):
-    more = [SHARDED] if head == "sharded" else []
+    more = {"sharded": [SHARDED], "in parts": ["+Arch.Head.chunk_size=4"]}.get(head, [])
     several = train_in(number, images, "several", *more)
     alone = train_in(1, images, "alone")
     assert losses(images, "several") == pytest.approx(losses(images, "alone"), rel=1e-5)
