@@ -132,13 +132,16 @@ def rows_at_first(rows: Tensor) -> Tensor | None:
         return rows
     sizes = each(len(rows))
     if rank() > 0:
-        torch.distributed.send(rows.contiguous(), dst=0)
+        if len(rows):
+            torch.distributed.send(rows.contiguous(), dst=0)
         return None
     # they go to the CPU: those of all need not fit into one GPU
     whole = torch.empty(sum(sizes), *rows.shape[1:], dtype=rows.dtype)
     for sender, part in enumerate(torch.split(whole, sizes)):
         if sender == 0:
             part.copy_(rows)
+            continue
+        if not len(part):
             continue
         received = part if rows.device.type == "cpu" else part.to(rows.device)
         torch.distributed.recv(received, src=sender)

@@ -32,6 +32,7 @@ from lookalike.optim import ScheduledOptimizer
 from lookalike.place import at
 from lookalike.training import RunLog, Trainer
 from lookalike.training.feature_update import FeatureUpdate
+from lookalike.training.fully_sharded import gathered_for_evaluation
 from lookalike.training.meta_bin import MetaBinUpdate
 from lookalike.training.piecewise import PiecewiseUpdate
 from lookalike.training.precision import Precision
@@ -62,7 +63,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     ]
     about = facts(seed_of(run), _splits(job), run.document.data)
     prepare_several(job, optimizers, about)
-    change_passes(settings, job.built, log)
+    change_passes(settings, job.built, optimizers, log)
     cache = FeatureCache(job, log) if settings.feature_cache else None
     evaluator = _Evaluator(job, log, cache)
     update = _update(job, losses, optimizers, accumulate)
@@ -141,7 +142,7 @@ def _update(
     accumulate: int,
 ) -> Update:
     config = job.run.config
-    precision = make_precision(config.AMP, job.device)
+    precision = make_precision(config.AMP, job.device, keeps_casts=not config.Global.fsdp)
     average = None if config.EMA is None else config.EMA.decay
     common: dict[str, Any] = {"precision": precision, "average": average}
     if "train" in losses:
@@ -160,7 +161,9 @@ def _update(
     )
 
 
-def make_precision(section: AmpSection, device: torch.device) -> Precision:
+def make_precision(
+    section: AmpSection, device: torch.device, *, keeps_casts: bool = True
+) -> Precision:
     """Read the ``AMP`` section."""
     return Precision(
         device,
@@ -168,6 +171,7 @@ def make_precision(section: AmpSection, device: torch.device) -> Precision:
         dtype=None if section.dtype is None else getattr(torch, section.dtype),
         scale_loss=section.scale_loss,
         dynamic=section.use_dynamic_loss_scaling,
+        keeps_casts=keeps_casts,
     )
 
 
@@ -181,7 +185,8 @@ class _Evaluator:
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         at("evaluating")
         if self.cache is None:
-            result = self.job.evaluate(self.log, model=model)
+            with gathered_for_evaluation(model):
+                result = self.job.evaluate(self.log, model=model)
         else:
             result = self.cache.evaluate(model)
         self.intervals = result.intervals

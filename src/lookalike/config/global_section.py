@@ -62,6 +62,7 @@ class GlobalSection(Frame):
     # in how much memory, and how fast; feature_cache: True keeps it in the run folder
     micro_batch_size: PositiveInt | None = None
     activation_checkpointing: bool = False
+    fsdp: bool = False
     compile: bool = False
     feature_cache: str | bool = False
     # an image that training cannot read; below 1 the limit is a share of all images

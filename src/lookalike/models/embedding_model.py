@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from lookalike.models.sharded import Rows
 from lookalike.types import ModelOutput
 
 
@@ -22,6 +23,8 @@ class EmbeddingModel(nn.Module):
     Attributes:
         freeze_statistics: The backbone's batch norms do not move in training.
         frozen: The backbone does not learn at all; see :meth:`freeze_backbone`.
+        sharded: Which rows of its parameters this process has; empty if it has all.
+        own_rows: These rows, as an optimiser steps them.
         published: The configuration it was read with, if it was read from a folder.
 
     Shape:
@@ -48,6 +51,8 @@ class EmbeddingModel(nn.Module):
         self.backbone, self.neck, self.head = backbone, neck, head
         self.head_feature_from = head_feature_from
         self.freeze_statistics = self.frozen = False
+        self.sharded: dict[str, Rows] = {}
+        self.own_rows: dict[str, nn.Parameter] = {}
         self.published: Mapping[str, Any] = {}
 
     def freeze_backbone(self) -> None:

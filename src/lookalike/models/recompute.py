@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
 from torch.utils.checkpoint import checkpoint
 
-from lookalike.models.feature_tap import FeatureTap
+from lookalike.models.blocks import blocks_of
 from lookalike.models.lent_buffers import buffers_lent
 
 
@@ -48,15 +46,14 @@ class RecomputedForward:
 def recompute_blocks(backbone: nn.Module) -> int:
     """Let each block of a backbone keep its input only; return the number of blocks.
 
-    A block is a module made of others that stands in a sequence or list: a residual block, a
-    transformer layer. Of n equal blocks n inputs and the activations of one are in memory at once,
-    instead of the activations of n; a step computes one forward pass more.
+    Of n equal blocks n inputs and the activations of one are in memory at once, instead of the
+    activations of n; a step computes one forward pass more.
 
     Args:
         backbone: Changed in place.
 
     Returns:
-        0 if it has no such blocks, or runs as a traced graph that does not call them.
+        0 if :func:`~lookalike.models.blocks.blocks_of` finds none.
 
     Example:
         >>> block = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
@@ -66,22 +63,7 @@ def recompute_blocks(backbone: nn.Module) -> int:
         >>> recompute_blocks(nn.Sequential(layer, nn.Linear(2, 2)))
         1
     """
-    if isinstance(backbone, GraphModule):
-        return 0
-    # a cut backbone leaves the block it is cut in by an exception, which cannot be repeated
-    around = f"model.{backbone.layer}" if isinstance(backbone, FeatureTap) else ""
-    found = [b for name, b in _blocks(backbone) if not around.startswith(f"{name}.")]
+    found = blocks_of(backbone)
     for block in found:
         block.forward = RecomputedForward(block)
     return len(found)
-
-
-def _blocks(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    listed = isinstance(module, nn.Sequential | nn.ModuleList)
-    for name, child in module.named_children():
-        composed = any(True for _ in child.children())
-        if listed and composed and not isinstance(child, nn.Sequential | nn.ModuleList):
-            if any(True for _ in child.parameters()):
-                yield prefix + name, child
-        else:
-            yield from _blocks(child, f"{prefix}{name}.")

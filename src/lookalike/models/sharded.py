@@ -63,3 +63,11 @@ def sharded_parameters(module: nn.Module) -> dict[str, Rows]:
         if isinstance(own, dict):
             found |= {f"{prefix}.{name}".lstrip("."): rows for name, rows in own.items()}
     return found
+
+
+def stepped_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters by name as optimisers step them.
+
+    A model whose optimisers step other tensors tells so in an attribute ``own_rows``.
+    """
+    return dict(module.named_parameters()) | getattr(module, "own_rows", {})

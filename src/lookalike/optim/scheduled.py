@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from lookalike import processes
 from lookalike.optim.fused import with_own_kernels
 from lookalike.optim.schedules import Schedule
 
@@ -33,6 +36,7 @@ class ScheduledOptimizer:
     ) -> None:
         self.optimizer, self.schedule, self.name = optimizer, schedule, name
         self.clip_norm, self.clip_global_norm = clip_norm, clip_global_norm
+        self._rows: set[int] = set()
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step, before the parameters' own multipliers."""
@@ -43,6 +47,18 @@ class ScheduledOptimizer:
         rate = self.schedule(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_multiplier", 1.0)
+
+    def step_rows(self, own: Mapping[int, nn.Parameter]) -> None:
+        """Step the rows that this process has of some parameters in their place.
+
+        Norms are those of the rows of all processes.
+
+        Args:
+            own: The rows, by the ``id`` of the parameter that has not been stepped yet.
+        """
+        self._rows |= {id(rows) for rows in own.values()}
+        for group in self.optimizer.param_groups:
+            group["params"] = [own.get(id(p), p) for p in group["params"]]
 
     def step(self, step: int, scaler: torch.amp.GradScaler | None = None) -> None:
         """Update the parameters from their gradients and clear the gradients.
@@ -71,14 +87,24 @@ class ScheduledOptimizer:
         self.optimizer.zero_grad(set_to_none=True)
 
     def _clip(self) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        groups = self.optimizer.param_groups
+        learning = [p for group in groups for p in group["params"] if p.grad is not None]
         if self.clip_norm is not None:
-            norms = torch.stack(torch._foreach_norm(gradients)).clamp_min(1e-12)
-            factors = (self.clip_norm / norms).clamp_max(1.0)
-            torch._foreach_mul_(gradients, list(factors.unbind()))
+            factors = (self.clip_norm / self._norms(learning).clamp_min(1e-12)).clamp_max(1.0)
+            torch._foreach_mul_([p.grad for p in learning], list(factors.unbind()))
         if self.clip_global_norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, self.clip_global_norm)
+            norm = torch.linalg.vector_norm(self._norms(learning))
+            torch.nn.utils.clip_grads_with_norm_(learning, self.clip_global_norm, norm)
+
+    def _norms(self, parameters: list[nn.Parameter]) -> Tensor:
+        """Return the norm of each parameter's gradient."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        if not self._rows:
+            return norms
+        partial = torch.tensor([id(p) in self._rows for p in parameters], device=norms.device)
+        whole = processes.add_up(norms.square().where(partial, 0.0)).sqrt()
+        return whole.where(partial, norms)
 
     def report(self, metric: float) -> None:
         """Tell the schedule what an evaluation found."""

@@ -25,6 +25,8 @@ class Precision:
         scale_loss: Factor on the loss, for float16.
         dynamic: Let the factor grow while all gradients are finite, and halve it when they are
             not; such a step is left out.
+        keeps_casts: Keep each weight in half until the forward pass ends, for those that are used
+            twice; False where whole weights are not to stay in memory.
     """
 
     def __init__(
@@ -35,8 +37,9 @@ class Precision:
         dtype: torch.dtype | None = None,
         scale_loss: float = 65536.0,
         dynamic: bool = True,
+        keeps_casts: bool = True,
     ) -> None:
-        self.device, self.enabled = device, enabled
+        self.device, self.enabled, self.keeps_casts = device, enabled, keeps_casts
         self.dtype = dtype or (torch.float16 if device.type == "cuda" else torch.bfloat16)
         # the scaler knows no fixed factor; one that never leaves float32's last digits is one
         self.scaler = torch.amp.GradScaler(
@@ -49,7 +52,9 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Run what is inside in half, where that is safe."""
-        return torch.autocast(self.device.type, self.dtype, enabled=self.enabled)
+        return torch.autocast(
+            self.device.type, self.dtype, enabled=self.enabled, cache_enabled=self.keeps_casts
+        )
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients of the scaled loss."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ class Replicas:
     """Run a computation whose backward pass averages the gradients over the processes.
 
     Alone it only runs it. The average is PyTorch's ``DistributedDataParallel``, over everything
-    that learns in model and loss; parameters that are sharded are left to their module. Buffers,
-    such as the running statistics of batch norms, are those of the first process.
+    that learns in model and loss; parameters of which each process has some rows are left out.
+    Buffers, such as the running statistics of batch norms, are those of the first process.
 
     Args:
         modules: Whose parameters learn.
@@ -39,20 +39,11 @@ class Replicas:
             compute: Returns any output, and terms by name of which ``loss`` is the one to learn
                 from: what the output has besides need not take part.
         """
-        if self._alone:
+        averages = self._averages
+        if averages is None:
             return compute()
-        if self._parallel is None:
-            self._parallel = self._connected()
-        loss, found = self._parallel(compute)
+        loss, found = averages(compute)
         return found.output, {**found.terms, "loss": loss}
-
-    @property
-    def _alone(self) -> bool:
-        """Whether there is nothing to average."""
-        if processes.count() == 1:
-            return True
-        own = sharded_parameters(self.parts)
-        return not any(p.requires_grad for n, p in self.parts.named_parameters() if n not in own)
 
     @contextmanager
     def apart(self, gathering: bool) -> Iterator[None]:
@@ -61,13 +52,20 @@ class Replicas:
         Args:
             gathering: False does average.
         """
-        if not gathering or self._alone:
+        averages = self._averages if gathering else None
+        with nullcontext() if averages is None else averages.no_sync():
             yield
-            return
+
+    @property
+    def _averages(self) -> DistributedDataParallel | None:
+        """What averages, made when first used; None if there is nothing to average."""
+        dealt = sharded_parameters(self.parts)
+        named = self.parts.named_parameters()
+        if processes.count() == 1 or not any(p.requires_grad for n, p in named if n not in dealt):
+            return None
         if self._parallel is None:
             self._parallel = self._connected()
-        with self._parallel.no_sync():
-            yield
+        return self._parallel
 
     def _connected(self) -> DistributedDataParallel:
         # a weight of 1 x 1 has two ways to be channels-last; PyTorch warns of the one it has not

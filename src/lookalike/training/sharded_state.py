@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from lookalike import processes
 from lookalike.errors import CheckpointError
-from lookalike.models.sharded import Rows, sharded_parameters
+from lookalike.models.sharded import Rows, sharded_parameters, stepped_parameters
+from lookalike.training.fully_sharded import as_shards
 from lookalike.training.update import Update
 
 Change = Callable[[Tensor, Rows], Tensor]
@@ -20,7 +21,7 @@ Change = Callable[[Tensor, Rows], Tensor]
 
 def whole_model(model: nn.Module) -> dict[str, Tensor]:
     """Return the state of a model with the rows of all processes, in the first one."""
-    return _model(model.state_dict(), model, _whole)
+    return _model(model.state_dict() | getattr(model, "own_rows", {}), model, _whole)
 
 
 def own_model(model: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -29,7 +30,7 @@ def own_model(model: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         CheckpointError: If it is that of another number of classes.
     """
-    return _model(whole, model, _own)
+    return as_shards(model, _model(whole, model, _own))
 
 
 def replicated(model: nn.Module) -> dict[str, Tensor]:
@@ -72,7 +73,7 @@ def _update(state: Mapping[str, Any], update: Update, change: Change) -> dict[st
     if found["averaged"] is not None and update.averaged is not None:
         found["averaged"] = _model(found["averaged"], update.averaged, change)
     sharded = sharded_parameters(update.model)
-    parameters = dict(update.model.named_parameters())
+    parameters = stepped_parameters(update.model)
     rows = {id(parameters[name]): own for name, own in sharded.items()}
     found["optimizers"] = [
         {**one, "optimizer": _optimizer(one["optimizer"], scheduled.optimizer, rows, change)}
