@@ -5,10 +5,14 @@ import socket
 import tempfile
 from pathlib import Path
 
+import timm  # noqa: F401 - here, so that no process loads it again
 import torch
+import torch._dynamo
+import torch.distributed.fsdp
 import torch.multiprocessing as mp
 
 from lookalike import processes
+from lookalike.data.transforms.kernels import compiled
 
 
 def run(function, number, *arguments, timeout=60.0, joined=True):
@@ -16,6 +20,7 @@ def run(function, number, *arguments, timeout=60.0, joined=True):
 
     With ``joined`` False it finds the others itself, as the command does.
     """
+    compiled()
     with tempfile.TemporaryDirectory() as folder:
         places = (function, number, _free_port(), folder, timeout if joined else None, arguments)
         mp.start_processes(_run, places, nprocs=number, start_method="fork")

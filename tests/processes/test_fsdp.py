@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-import torch._dynamo  # here, not in each process again
-import torch.distributed.fsdp
 from conftest import TINY_YAML, make_images, write_list
 from process_group import run
 from test_training import largest_difference, losses, train
