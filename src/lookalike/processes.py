@@ -140,12 +140,9 @@ def rows_at_first(rows: Tensor) -> Tensor | None:
     for sender, part in enumerate(torch.split(whole, sizes)):
         if sender == 0:
             part.copy_(rows)
-            continue
-        if not len(part):
-            continue
-        received = part if rows.device.type == "cpu" else part.to(rows.device)
-        torch.distributed.recv(received, src=sender)
-        if received is not part:
+        elif len(part):
+            received = part.to(rows.device)
+            torch.distributed.recv(received, src=sender)
             part.copy_(received)
     return whole
 
