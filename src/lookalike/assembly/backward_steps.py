@@ -29,7 +29,6 @@ def step_in_backward(
     readers = [s for s in job.run.config.Loss.Train if "logits" in reads_of(job.run, s)]
     fitting = [one for one in optimizers if RowsInBackward.fits(one, head.weight)]
     reasons = {
-        "it is the mean of several processes": processes.count() > 1 and not head.sharded,
         "Global.update_freq gathers the gradients of several batches": accumulates,
         "AMP scales the gradients": scales,
         f"it is averaged over {processes.count()} processes; sharded: True deals the classes to "
