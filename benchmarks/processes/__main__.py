@@ -1,11 +1,13 @@
 """Several processes beside one, measured and written to ``benchmarks/processes_<date>.md``.
 
-``python -m benchmarks.processes``, from the folder of the project.
+``python -m benchmarks.processes``, from the folder of the project; ``equalities``, ``volumes`` or
+``memory`` behind it measures that part alone and leaves the rest of today's report.
 """
 
 from __future__ import annotations
 
 import datetime
+import sys
 from typing import Any
 
 import torch
@@ -36,7 +38,7 @@ def equality_rows() -> list[str]:
         cells = [f"{float(found[last][1]):.6f}"]
         for many in COUNTS:
             own = [one[name] for one in several[many]]
-            loss = torch.stack([one[last][1] for one in own]).mean()
+            loss = torch.stack([one[last][1] for one in own]).double().mean()
             cells += [f"{float(loss):.6f}", f"{equalities.compare(found, own):.1e}"]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
     return rows
@@ -71,7 +73,7 @@ def memory_rows() -> list[str]:
         found = run(memory.steps, many, CLASSES, rate, timeout=240.0)
         assert all(one["loss"] > 0 for one in found)
         most = max(one["bytes"] for one in found) / 1e6
-        computed = memory.formula(CLASSES, many, rate) / 1e6
+        computed = memory.formula(CLASSES, many) / 1e6
         rows.append(
             f"| {many} | {rate:g} | {found[0]['rows']:,} | {computed:,.0f} | {most:,.0f} "
             f"| {max(one['seconds'] for one in found):.1f} |"
@@ -79,49 +81,62 @@ def memory_rows() -> list[str]:
     return rows
 
 
-def report() -> str:
-    """Measure everything and return the text."""
-    return "\n".join(
-        [
-            f"# Several processes beside one, {datetime.date.today()}",
-            "",
-            f"{machine()}. Made by `python -m benchmarks.processes`; gloo on one machine.",
-            "",
-            "## Equalities",
-            "",
-            f"Three steps of a small model in float64 with {equalities.BATCH} images over all "
-            "processes. The difference is the largest of any number: features, losses, gradients "
-            "of the first step, and in the end parameters, running statistics, memories and "
-            "centres, in every process.",
-            "",
-            *equality_rows(),
-            "",
-            "## Sent by a process in a step",
-            "",
-            f"{volumes.BATCH} images a process, {volumes.CLASSES:,} classes of "
-            f"{volumes.WIDTH} numbers, counted where PyTorch is asked to send, as a ring sends it. "
-            "Not counted: the marks of used parameters, four bytes for each.",
-            "",
-            *volume_rows(),
-            "",
-            f"## Memory of a sharded head, {CLASSES:,} classes of {memory.WIDTH} numbers",
-            "",
-            f"{memory.BATCH} images over all processes, {memory.STEPS} training steps with "
-            f"momentum within the backward pass, {memory.CHUNK} classes at once. Measured is the "
-            "most that a process has had beyond what it began with.",
-            "",
-            *memory_rows(),
-            "",
-        ]
-    )
+def equality_section() -> list[str]:
+    """Return the part on equalities."""
+    return [
+        "## Equalities",
+        "",
+        f"Three steps of a small model in float64 with {equalities.BATCH} images over all "
+        "processes. The difference is the largest of any number: features, losses, gradients "
+        "of the first step, and in the end parameters, running statistics, memories and "
+        "centres, in every process.",
+        "",
+        *equality_rows(),
+    ]
+
+
+def volume_section() -> list[str]:
+    """Return the part on what is sent."""
+    return [
+        "## Sent by a process in a step",
+        "",
+        f"{volumes.BATCH} images a process, {volumes.CLASSES:,} classes of "
+        f"{volumes.WIDTH} numbers, counted where PyTorch is asked to send, as a ring sends it. "
+        "Not counted: the marks of used parameters, four bytes for each.",
+        "",
+        *volume_rows(),
+    ]
+
+
+def memory_section() -> list[str]:
+    """Return the part on memory."""
+    return [
+        f"## Memory of a sharded head, {CLASSES:,} classes of {memory.WIDTH} numbers",
+        "",
+        f"{memory.BATCH} images over all processes, {memory.STEPS} training steps with "
+        f"momentum within the backward pass, {memory.CHUNK} classes at once. Measured is the "
+        "most that a process has had beyond what it began with.",
+        "",
+        *memory_rows(),
+    ]
+
+
+SECTIONS = {"equalities": equality_section, "volumes": volume_section, "memory": memory_section}
 
 
 def main() -> None:
-    """Write the report."""
+    """Measure the parts that are named, or all, and write the report; others stay as they are."""
+    asked = sys.argv[1:] or list(SECTIONS)
     path = ROOT / "benchmarks" / f"processes_{datetime.date.today()}.md"
-    text = report()
-    path.write_text(text)
-    print(text)
+    before = path.read_text().split("\n## ")[1:] if path.exists() else []
+    parts = dict(zip(SECTIONS, ["## " + text.rstrip() for text in before], strict=False))
+    parts |= {name: "\n".join(SECTIONS[name]()) for name in asked}
+    head = (
+        f"# Several processes beside one, {datetime.date.today()}\n\n"
+        f"{machine()}. Made by `python -m benchmarks.processes`; gloo on one machine."
+    )
+    path.write_text("\n\n".join([head, *(parts[n] for n in SECTIONS if n in parts)]) + "\n")
+    print(path.read_text())
 
 
 if __name__ == "__main__":

@@ -50,13 +50,12 @@ def steps(classes: int, sample_rate: float) -> dict[str, float]:
     }
 
 
-def formula(classes: int, many: int, sample_rate: float) -> float:
-    """Return bytes: weights and momentum of a process's classes, and what a chunk needs."""
-    rows = classes / many
-    tables = 2 * 4 * rows * WIDTH
-    if sample_rate < 1.0:
-        # a page of memory has two rows; of the momentum those are there that a step has written
-        tables = 4 * rows * WIDTH * (1 + 1 - (1 - sample_rate) ** (2 * STEPS))
+def formula(classes: int, many: int) -> float:
+    """Return bytes: weights and momentum of a process's classes, and what a chunk needs.
+
+    Classes that are sampled need no less: pages of memory hold many rows, and a step writes into
+    nearly all of them.
+    """
+    tables = 2 * 4 * classes / many * WIDTH
     # logits and what becomes of them; a chunk's weights, their gradient and momentum
-    chunk = 4 * CHUNK * (4 * BATCH + 3 * WIDTH)
-    return tables + chunk
+    return tables + 4 * CHUNK * (4 * BATCH + 3 * WIDTH)

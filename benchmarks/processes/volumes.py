@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
-from lookalike.losses import CrossEntropy, SupCon, WeightedSum
+from lookalike.losses import ContrastiveLossXBM, CrossEntropy, SupCon, WeightedSum
 from lookalike.models.heads import ArcMargin
 from lookalike.models.shared_batch_norm import share_statistics
 from lookalike.optim import ScheduledOptimizer
@@ -82,7 +82,8 @@ def step(what: str) -> dict[str, int]:
         share_statistics(model)
     losses: dict[str, nn.Module] = {"CE": CrossEntropy()}
     if "gather" in what:
-        losses["pairs"] = SupCon()
+        memory = ContrastiveLossXBM(4096, 1.0, 0, 0.5, WIDTH)
+        losses["pairs"] = memory if "memory" in what else SupCon()
     loss = WeightedSum(losses, [1.0] * len(losses), ["pairs"] if "gather" in what else [])
     sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     update = Update(model, loss, [ScheduledOptimizer(sgd, lambda number: 0.1)])
@@ -125,7 +126,14 @@ def formula(what: str, many: int) -> dict[str, float]:
     return found
 
 
-WHAT = ("replicas", "replicas, gather", "replicas, shared norm", "sharded", "sharded, gather")
+WHAT = (
+    "replicas",
+    "replicas, gather",
+    "replicas, gather with a memory",
+    "replicas, shared norm",
+    "sharded",
+    "sharded, gather",
+)
 
 
 def volumes() -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ from process_group import run
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from benchmarks.processes.equalities import CASES, compare, measure  # noqa: E402
+from benchmarks.processes.equalities import CASES, batches, compare, measure, update_of  # noqa: E402
 
 
 def measure_all():
@@ -47,3 +47,34 @@ def measure_apart():
         for name in ("SupConLoss, gather", "TripletLossV2, gather", "ContrastiveLossXBM, memory"):
             found[name] = measure(name)
     return found
+
+
+PAIRS = ["SupConLoss", "TripletLossV2", "CircleLoss", "MultiSimilarityLoss", "ContrastiveLoss"]
+
+
+def without_pairs():
+    """Step with labels of which the second process has no two alike, norms shared."""
+    from dataclasses import replace
+
+    from lookalike import processes
+    from lookalike.models.shared_batch_norm import share_statistics
+
+    found = {}
+    for name in PAIRS:
+        case = replace(CASES[f"{name}, gather"], gathers=(), norm=lambda: torch.nn.BatchNorm2d(4))
+        update = update_of(case)
+        share_statistics(update.model)
+        (batch,) = batches(1)
+        if processes.rank() == 1:
+            batch = replace(batch, labels=torch.arange(len(batch.labels)))
+        update.gradients(batch, 0)
+        update.apply(0)
+        found[name] = update.model.embedding.weight.detach()
+    return found
+
+
+def test_a_process_without_pairs_takes_part_all_the_same():
+    one, other = run(without_pairs, 2)
+    for name in PAIRS:
+        assert torch.isfinite(one[name]).all(), name
+        assert torch.equal(one[name], other[name]), name

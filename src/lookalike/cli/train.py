@@ -102,12 +102,13 @@ def _train(
         log.close()
 
 
-def _newest(folder: Path, or_start: bool) -> tuple[str | None, list[str]]:
+def _newest(run: Run, or_start: bool) -> tuple[str | None, list[str]]:
     """Return the checkpoint of a run folder to go on from, and warnings; None starts anew.
 
     Raises:
         CheckpointError: If there is none that is intact.
     """
+    folder = Path(run.config.Global.output_dir)
     if or_start and not has_checkpoints(folder):
         return None, []
     try:
