@@ -62,9 +62,8 @@ def _train(
     if source is not None and theirs is None:
         find_checkpoint(Path(source))
     elif source is None and resume:
-        source, warnings = processes.from_first(
-            lambda: _newest(Path(run.config.Global.output_dir), or_start)
-        )
+        # one decides: others may see another state of a shared folder
+        source, warnings = processes.from_first(lambda: _newest(run, or_start))
     job = build_job(
         run,
         strict_device=strict_device,
