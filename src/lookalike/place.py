@@ -52,11 +52,11 @@ def at(phase: str, iteration: int | None = None) -> None:
         >>> here.phase, here.iteration
         ('computing', 17)
     """
-    fault_point(f"place.{phase}")
     here.phase, here.meetings = phase, 0
     if iteration is not None:
         here.iteration = iteration
     here.moves += 1
+    fault_point(f"place.{phase}")
 
 
 def moved() -> None:

@@ -47,6 +47,8 @@ def joined(device: torch.device, timeout: float) -> Iterator[Store]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     wait = timedelta(seconds=timeout)
     store, own, number = next(rendezvous("env://", timeout=wait))  # type: ignore[no-untyped-call]
+    # the launcher's store outlives a restart, and with it the addresses of processes that are gone
+    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
     group = dist.PrefixStore("group", store)
     dist.init_process_group(backend, store=group, rank=own, world_size=number, timeout=wait)
     try:

@@ -11,7 +11,7 @@ def half():
     """Return the state and the means after a step in each process."""
     averages = Averages()
     averages.add({"loss": torch.tensor(1.0 + processes.rank())}, size=4)
-    return averages.state_dict(), averages.read()
+    return averages.state_of_all(), averages.read()
 
 
 def rest(state):

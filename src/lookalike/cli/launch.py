@@ -12,6 +12,7 @@ from uuid import uuid4
 from lookalike.errors import Interrupted, ProcessError
 
 _OURS = ("--nproc", "--restarts")
+_TOLD = range(1, 9)  # the exit codes of lookalike.errors
 
 
 def check_first(config: str, overrides: Sequence[str], allow_import: Sequence[str]) -> None:
@@ -89,10 +90,15 @@ def _ended(error: Any, number: int) -> ProcessError | Interrupted:
     first = min(error.failures.items(), key=lambda one: (one[1].exitcode < 0, one[1].timestamp))
     rank, code = first[0], first[1].exitcode
     if code in (75, 130):
-        return Interrupted(f"All {number} processes have stopped.", exit_code=code)
+        event = Interrupted(f"All {number} processes have stopped.", exit_code=code)
+        event.told = True
+        return event
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    return ProcessError(
-        f"process {rank} of {number} {how}; the others were ended with it. What it said stands "
-        "above. Go on with --resume; --restarts N does so by itself.",
+    found = ProcessError(
+        f"process {rank} of {number} {how}; the others were ended with it. Go on with --resume; "
+        "--restarts N does so by itself.",
         exit_code=code if code > 0 else None,
     )
+    # it has said what is wrong
+    found.told = code in _TOLD
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,31 +34,38 @@ class Averages:
         """Return the means so far, over all processes; waits for the device."""
         if not self.sums:
             return {}
-        sums, counts = self._of_all()
-        return dict(zip(self.sums, (sums / counts).tolist(), strict=True))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs: the sums over all processes."""
-        sums, counts = self._of_all() if self.sums else (torch.empty(0), torch.empty(0))
-        return {
-            "sums": dict(zip(self.sums, sums.tolist(), strict=True)),
-            "counts": {n: int(c) for n, c in zip(self.sums, counts.tolist(), strict=True)},
-        }
-
-    def _of_all(self) -> tuple[Tensor, Tensor]:
-        """Return sums and counts over all processes."""
         sums = torch.stack([total.cpu() for total in self.sums.values()])
         counts = torch.tensor([float(self.counts[name]) for name in self.sums]).double()
         sums, counts = processes.add_up(torch.stack([sums, counts]))
-        return sums, counts
+        return dict(zip(self.sums, (sums / counts).tolist(), strict=True))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a saved state; the first process goes on with the sums of all."""
-        here = processes.rank() == 0
-        self.counts = {name: number * here for name, number in state["counts"].items()}
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        sums = {name: float(total) for name, total in self.sums.items()}
+        return {"sums": sums, "counts": dict(self.counts)}
+
+    def state_of_all(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """Return what a resumed run needs; of several processes, by rank."""
+        own = self.state_dict()
+        return own if processes.count() == 1 else processes.each(own)
+
+    def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+        """Continue from a saved state; as another number of processes, the first has it all."""
+        parts = [state] if isinstance(state, Mapping) else state
+        if len(parts) == processes.count():
+            self._take(parts[processes.rank()])
+            return
+        whole: dict[str, dict[str, Any]] = {"sums": {}, "counts": {}}
+        for what, found in whole.items():
+            for part in parts:
+                for name, value in part[what].items():
+                    found[name] = found.get(name, 0) + (value if processes.rank() == 0 else 0)
+        self._take(whole)
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        self.counts = dict(state["counts"])
         self.sums = {
-            name: torch.tensor(value * here, dtype=torch.float64)
-            for name, value in state["sums"].items()
+            name: torch.tensor(value, dtype=torch.float64) for name, value in state["sums"].items()
         }
 
 

@@ -28,7 +28,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "best": [trainer.best.score, trainer.best.epoch],
         "best_averaged": [trainer.best_averaged.score, trainer.best_averaged.epoch],
         "last_metrics": trainer.last_metrics,
-        "averages": trainer.averages.state_dict(),
+        "averages": trainer.averages.state_of_all(),
         "update": whole_update(trainer.update),
         "random": processes.each(random_state()),
         # the restored one until the stream has moved
@@ -56,7 +56,7 @@ def save(
         best: Of that model; None means the trained one's.
         state: What to save as the state, if it is not that of this moment.
     """
-    at("saving", trainer.iteration)
+    at("saving")
     best = best or trainer.best
     tensors = whole_model(model)
     state = state_of(trainer) if state is None else state
