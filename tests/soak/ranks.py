@@ -34,7 +34,8 @@ KILLED = [
     "+EMA.decay=0.9",
     SHARDED,
 ]
-RATE = "Optimizer.lr={name: Constant, learning_rate: 0.001}"
+# rounding grows tenfold with each step of this small net, so the steps are few and small
+RATE = "Optimizer.lr={name: Constant, learning_rate: 0.0001}"
 
 
 def folder_of(root, labels, per_label):
@@ -119,7 +120,12 @@ def moves(number, seed):
         batch = 2 * lcm(before, after)
         with tempfile.TemporaryDirectory() as place:
             root = folder_of(Path(place), max(12, batch // 2), 2)
-            more = [RATE, "+EMA.decay=0.9", "+Global.eval_during_train=False"]
+            more = [
+                RATE,
+                "Global.iter_per_epoch=2",
+                "+EMA.decay=0.9",
+                "+Global.eval_during_train=False",
+            ]
             train_in(before, root, "moved", SHARDED, *more, batch=batch)
             moved = train_in(
                 after, root, "moved", SHARDED, *more, "Global.epochs=2", resume=True, batch=batch
