@@ -14,13 +14,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.distributed import Store
 
 from lookalike.place import met
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 
 def launched() -> bool:
@@ -40,19 +42,20 @@ def joined(device: torch.device, timeout: float) -> Iterator[Store]:
         The store through which they found each other, for what else they have to tell.
     """
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     wait = timedelta(seconds=timeout)
-    store, own, number = next(rendezvous("env://", timeout=wait))  # type: ignore[no-untyped-call]
+    store, own, number = next(rendezvous("env://", timeout=wait))
     # the launcher's store outlives a restart, and with it the addresses of processes that are gone
-    store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
-    group = dist.PrefixStore("group", store)
+    store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    group = PrefixStore("group", store)
     dist.init_process_group(backend, store=group, rank=own, world_size=number, timeout=wait)
     try:
-        yield dist.PrefixStore("run", store.clone())
+        yield PrefixStore("run", store.clone())
     finally:
         dist.destroy_process_group()
 

@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from torch.distributed import Store
 
 from lookalike import processes
 from lookalike.assembly.load import Run
 from lookalike.errors import Interrupted, LookalikeError, ProcessError
 from lookalike.place import at
 from lookalike.training.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 # how long a process whose partner has gone waits for the launcher to end it: so only one speaks
 _PATIENCE = 10.0

@@ -15,12 +15,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-
-from torch.distributed import Store
+from typing import TYPE_CHECKING
 
 from lookalike import place
 from lookalike.errors import ProcessError
 from lookalike.training.hang import Report, frozen, verdict
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
 
 _LONGEST_BEAT = 3.0
 
