@@ -1,8 +1,9 @@
 """Ranks killed at random moments, and runs that go on in another number of processes.
 
-``python -m tests.soak.ranks`` writes build/soak/ranks.json. Every kill must end in the weights of
-the run that nobody disturbed, bit for bit; every move from A to B processes must end where one
-process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece; pieces are added to the file.
+``PYTHONPATH=tests:tests/processes python -m tests.soak.ranks`` writes build/soak/ranks.json. Every
+kill must end in the weights of the run that nobody disturbed, bit for bit; every move from A to B
+processes must end where one process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece;
+pieces are added to the file.
 """
 
 from __future__ import annotations
