@@ -9,9 +9,11 @@ from process_group import run
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.assembly.training import make_trainer
 from lookalike.cli.train import run_training
 from lookalike.errors import ConfigError, ProcessError
 from lookalike.training import RunLog, load_checkpoint
+from lookalike.training.sharded_state import whole_model, whole_update
 
 SHORT = ["+Arch.use_sync_bn=True", "Global.epochs=1", "+Global.iter_per_epoch=4"]
 SHARDED = "+Arch.Head.sharded=True"
@@ -97,6 +99,41 @@ def test_a_run_goes_on_in_another_number_of_processes(images):
     assert resumed.model["head.weight"].shape == (12, 16)
 
 
+def same(one, other):
+    """Compare what may be nested."""
+    if hasattr(one, "equal"):
+        return one.equal(other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool((one == other).all()) if hasattr(one, "all") else one == other
+
+
+def put_together_again(config, overrides, folder):
+    """Return model and update as a checkpoint would hold them after one was loaded."""
+    job = build_job(load_run(config, overrides))
+    trainer = make_trainer(job, RunLog(quiet=True))
+    trainer.restore(load_checkpoint(folder))
+    update = trainer.update
+    return {"model": whole_model(update.model), "update": whole_update(update)}
+
+
+def same_state(root, name, number, *overrides, batch=24):
+    """Tell whether so many processes, put together, have what a checkpoint holds, bit for bit."""
+    changes = [*SHORT, *overrides, f"DataLoader.Train.sampler.batch_size={batch // number}"]
+    there = run(put_together_again, number, str(root / "run.yaml"), changes, str(root / name))[0]
+    saved = load_checkpoint(root / name)
+    return same(there, {"model": saved.model, "update": saved.state["update"]})
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_what_some_have_saved_is_what_others_have(images, number):
+    more = [SHARDED, "+EMA.decay=0.9"]
+    train_in(4, images, "moved", *more, batch=24)
+    assert same_state(images, "moved", number, *more)
+
+
 def test_going_on_elsewhere_is_going_on(images):
     rate = "Optimizer.lr={name: Constant, learning_rate: 0.001}"
     train_in(4, images, "moved", SHARDED, rate)
@@ -142,8 +179,6 @@ def refused(config, overrides):
     if processes.rank() == 1:
         overrides = [*overrides, "Optimizer.momentum=0.8"]
     try:
-        from lookalike.assembly.training import make_trainer
-
         job = build_job(load_run(config, overrides))
         make_trainer(job, RunLog(quiet=True))
     except (ConfigError, ProcessError) as error:

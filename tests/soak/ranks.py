@@ -1,9 +1,9 @@
 """Ranks killed at random moments, and runs that go on in another number of processes.
 
 ``PYTHONPATH=tests:tests/processes python -m tests.soak.ranks`` writes build/soak/ranks.json. Every
-kill must end in the weights of the run that nobody disturbed, bit for bit; every move from A to B
-processes must end where one process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece;
-pieces are added to the file.
+kill must end in the weights of the run that nobody disturbed, bit for bit. In every move from A to
+B processes the B must have, put together, what the A have saved, bit for bit, and end where one
+process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece; pieces are added to the file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from conftest import TINY_YAML, make_images, write_list
 from launched import Launched, command_of
-from test_training import SHARDED, largest_difference, losses, train_in
+from test_training import SHARDED, largest_difference, losses, same, same_state, train_in
 
 from lookalike.data.transforms.kernels import compiled
 from lookalike.training import load_checkpoint
@@ -99,17 +99,6 @@ def equal(one, other):
     return largest_difference(one, other) == 0.0 and same(one.state, other.state)
 
 
-def same(one, other):
-    """Compare what may be nested."""
-    if hasattr(one, "equal"):
-        return one.equal(other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool((one == other).all()) if hasattr(one, "all") else one == other
-
-
 def moves(number, seed):
     """Train in A processes, go on in B; return how far the end is from one process's."""
     found = []
@@ -128,6 +117,7 @@ def moves(number, seed):
                 "+Global.eval_during_train=False",
             ]
             train_in(before, root, "moved", SHARDED, *more, batch=batch)
+            kept = same_state(root, "moved", after, SHARDED, *more, batch=batch)
             moved = train_in(
                 after, root, "moved", SHARDED, *more, "Global.epochs=2", resume=True, batch=batch
             )
@@ -138,6 +128,7 @@ def moves(number, seed):
                 "before": before,
                 "after": after,
                 "batch": batch,
+                "state_equal": kept,
                 "loss": max(abs(a - b) / abs(b) for a, b in pairs),
                 # to the largest of each tensor, which is small itself for a bias; not judged
                 "weights": largest_difference(moved, alone),
@@ -174,13 +165,16 @@ def main():
         "kills": len(hit),
         "equal_bit_for_bit": sum(one["equal"] for one in hit),
         "moves": len(far),
+        "states_equal_bit_for_bit": sum(one["state_equal"] for one in found["moves"].values()),
         "moves_within_1e-3": sum(one < LIMIT for one in far),
         "largest_difference_of_a_move": max(far, default=None),
     }
     asked.to.parent.mkdir(parents=True, exist_ok=True)
     asked.to.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found["figures"]))
-    good = all(one["equal"] for one in found["kills"].values()) and all(f < LIMIT for f in far)
+    exact = [one["equal"] for one in found["kills"].values()]
+    exact += [one["state_equal"] for one in found["moves"].values()]
+    good = all(exact) and all(difference < LIMIT for difference in far)
     return 0 if good else 1
 
 
