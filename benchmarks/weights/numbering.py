@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lookalike.models.backbones.pp_lcnet_v2 import fuse_branches
+from lookalike.models.fuse_branches import fuse_branches
 from lookalike.paddleclas.tensor_files import read_exported
 
 _NAME = re.compile(r"(\w+?)_(\d+)\.(\w_\d+)")

@@ -20,6 +20,8 @@ from lookalike.errors import DataError
 MAX_SHOWN = 20
 _TO_ALLOW = "If it is meant, write allow_outside: True beside the list in the YAML."
 _CHUNK = 1 << 20
+# bytes without a newline; lists of old Macs end lines with another sign
+_LONGEST = 1 << 26
 _BOM = b"\xef\xbb\xbf"
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 # what every path has that leaves its root; the rest is spared the closer look, ten times the cost
@@ -144,9 +146,9 @@ def _pieces(path: str | Path) -> Iterator[str]:
                     start += len(whole)
                 else:
                     rest += tail
-                if len(rest) > _CHUNK:
+                if len(rest) > _LONGEST:
                     raise DataError(
-                        f"{path}:{_line_at(path, start)}: a line longer than {_CHUNK:,} bytes; "
+                        f"{path}:{_line_at(path, start)}: a line longer than {_LONGEST:,} bytes; "
                         "this is no list of images."
                     )
         yield rest.decode("utf-8")
