@@ -47,7 +47,7 @@ def build(kind: str, spec: Any, *, allow_import: Sequence[str] = (), **runtime: 
             ...
         lookalike.errors.ConfigError: head ArcMargin.embeding_size: unknown argument. Did you mean \
 'embedding_size'? It takes: chunk_size, easy_margin, embedding_size, gradient, margin, \
-num_classes, sample_rate, scale.
+num_classes, sample_rate, scale, sharded.
         head ArcMargin.embedding_size: is missing; it has no default.
     """
     if kind not in _BUILDERS:

@@ -28,6 +28,7 @@ def reference_batch_norm(module: nn.Module) -> nn.Module:
         module: Changed in place; layers that have the update already are left alone.
 
     Example:
+        >>> import torch
         >>> norm = reference_batch_norm(nn.BatchNorm1d(1))
         >>> _ = norm(torch.tensor([[0.0], [2.0]]))
         >>> round(norm.running_mean.item(), 4), round(norm.running_var.item(), 4)
