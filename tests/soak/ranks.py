@@ -52,12 +52,16 @@ def kill(root, name, chance, seconds):
     output = root / name
     changes = [*KILLED, f"Global.output_dir={output}"]
     run = Launched(command_of(root, *changes, options=["--restarts", 1]), root)
+    done, rank, start = output / "metrics.jsonl", chance.randrange(2), run.started
+    # starting takes longest: three of four are killed later, in steps, evaluations and saves
+    if chance.random() < 0.75:
+        while not done.is_file() and run.process.poll() is None:
+            time.sleep(0.01)
+        start, seconds = time.monotonic(), seconds / 6
     moment = chance.uniform(0.0, seconds)
-    rank = chance.randrange(2)
-    while time.monotonic() - run.started < moment and run.process.poll() is None:
+    while time.monotonic() - start < moment and run.process.poll() is None:
         time.sleep(0.01)
     children = run.children() if run.process.poll() is None else []
-    done = output / "metrics.jsonl"
     steps = done.read_text().count('"train"') if done.is_file() else 0
     # a launcher that has not started its processes yet, or has none any more, has no rank to kill
     if len(children) == 2:
