@@ -59,11 +59,11 @@ class Replicas:
     @property
     def _averages(self) -> DistributedDataParallel | None:
         """What averages, made when first used; None if there is nothing to average."""
+        # asked in every step, so the modules are looked through only where there are others
+        if self._parallel is not None or processes.count() == 1:
+            return self._parallel
         dealt = sharded_parameters(self.parts)
-        named = self.parts.named_parameters()
-        if processes.count() == 1 or not any(p.requires_grad for n, p in named if n not in dealt):
-            return None
-        if self._parallel is None:
+        if any(p.requires_grad for n, p in self.parts.named_parameters() if n not in dealt):
             self._parallel = self._connected()
         return self._parallel
 
