@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lookalike.errors import DivergedError, SetupError, writing
+from lookalike.durable import whole_file
+from lookalike.errors import DivergedError, SetupError
 from lookalike.training.update import Update
 
 FILE = "diverged.json"
@@ -136,11 +136,8 @@ class FiniteGuard:
             "last_finite": None if self.good is None else _facts(self.good),
             "last_statistics": dict(self.statistics),
         }
-        path = self.folder / FILE
-        with writing(path):
-            unfinished = path.with_name(f".{FILE}.writing")
+        with whole_file(self.folder / FILE) as unfinished:
             unfinished.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-            os.replace(unfinished, path)
 
     def _damaged(self) -> list[str]:
         """Return the names of parameters whose gradient is not finite."""
