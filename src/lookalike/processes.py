@@ -166,14 +166,10 @@ def from_first(find: Callable[[], Any]) -> Any:
     """Return what the first process finds, in all of them; the others do not look."""
     if count() == 1:
         return find()
+    met()
     found = [find() if rank() == 0 else None]
     torch.distributed.broadcast_object_list(found, src=0)
     return found[0]
-
-
-def any_of(flag: bool) -> bool:
-    """Tell whether the flag is up in any process."""
-    return bool(take_largest(torch.tensor(int(flag)))) if count() > 1 else flag
 
 
 @torch.no_grad()
