@@ -1,17 +1,20 @@
 """Runs whose weights are split over the processes, beside runs with replicas."""
 
+from functools import partial
+
 import pytest
+import test_training
 import torch
 from conftest import TINY_YAML, make_images, write_list
 from process_group import run
-from test_training import largest_difference, losses, train
+from test_training import largest_difference, losses
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import ConfigError
 from lookalike.models.blocks import blocks_of
-from lookalike.training import RunLog, load_checkpoint
+from lookalike.training import RunLog
 from lookalike.training.checkpoint import num_bytes
 
 VIT = "{name: vit_tiny_patch16_224, pretrained: False, img_size: 32, patch_size: 8, depth: 3, \
@@ -39,22 +42,8 @@ def images(tmp_path):
     return tmp_path
 
 
-def train_in(number, root, name, *overrides, resume=False):
-    """Train with batches of eight images over all processes; return the latest checkpoint."""
-    changes = [
-        "Global.epochs=1",
-        "+Global.iter_per_epoch=3",
-        f"Global.output_dir={root / name}",
-        f"DataLoader.Train.sampler.batch_size={8 // number}",
-        "+Loss.Train.1.SupConLoss.gather=True",
-        *overrides,
-    ]
-    config = str(root / "run.yaml")
-    if number == 1:
-        train(config, changes, resume)
-    else:
-        run(train, number, config, changes, resume, joined=False)
-    return load_checkpoint(root / name)
+# eight images over all processes, three steps
+train_in = partial(test_training.train_in, start=["Global.epochs=1", "+Global.iter_per_epoch=3"])
 
 
 def kept(checkpoint):

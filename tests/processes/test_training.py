@@ -30,10 +30,10 @@ def train(config, overrides, resume=False):
     )
 
 
-def train_in(number, root, name, *overrides, resume=False, batch=8):
+def train_in(number, root, name, *overrides, resume=False, batch=8, start=SHORT):
     """Train with a batch of that many images over all processes; return the latest checkpoint."""
     changes = [
-        *SHORT,
+        *start,
         f"Global.output_dir={root / name}",
         f"DataLoader.Train.sampler.batch_size={batch // number}",
         "+Loss.Train.1.SupConLoss.gather=True",
