@@ -12,6 +12,7 @@ from lookalike import processes
 from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run
 from lookalike.assembly.machine import seed_everything
+from lookalike.config.global_section import GlobalSection
 from lookalike.errors import ConfigError, Problem, ProcessError
 from lookalike.models.sharded import sharded_parameters
 from lookalike.models.shared_batch_norm import share_statistics
@@ -24,7 +25,6 @@ ALONE = {
     "bad_images": "would leave processes with batches of different sizes; check --data "
     "--write-clean-list makes a list without them",
 }
-_PLAIN = {"train_mode": None, "micro_batch_size": None, "feature_cache": False}
 
 
 def check_several(run: Run) -> None:
@@ -37,7 +37,7 @@ def check_several(run: Run) -> None:
     if processes.count() == 1:
         return
     for key, why in ALONE.items():
-        if getattr(settings, key) != _PLAIN.get(key, "error"):
+        if getattr(settings, key) != GlobalSection.model_fields[key].default:
             text = f"does not go with {processes.count()} processes: it {why}."
             found.append(run.document.problem(("Global", key), text))
     if found:
@@ -131,20 +131,20 @@ def _configuration(about: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _notes(job: Job) -> list[str]:
-    many = processes.count()
+    many, notes = processes.count(), []
     again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     if again != "0":
         most = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "?")
-        job.notes.append(f"started again after a process had failed, {again} of {most} times.")
+        notes.append(f"started again after a process had failed, {again} of {most} times.")
     assert job.run.config.DataLoader.Train is not None
     each = job.run.config.DataLoader.Train.sampler.args.get("batch_size")
     if not isinstance(each, int):
-        return [f"{many} processes."]
-    notes = [
+        return [*notes, f"{many} processes."]
+    notes.append(
         f"{many} processes with {each} images each: a batch of {many * each}. The learning rate is "
         f"used as written; with a batch {many} times as large, {many} times the rate and a warm-up "
         "are the usual start."
-    ]
+    )
     if not any(part.arch.use_sync_bn for part in job.built.parts):
         notes.append(
             "batch norms see the images of their process; Arch.use_sync_bn: True shows them all."

@@ -126,8 +126,9 @@ class EndlessBatches:
             if not len(batch.labels):
                 yield batch
                 continue
-            process = self.share[0]
-            with seeded(mix(self.seed, number, *[process] * (process > 0))):
+            # the first process mixes as one alone does
+            place = (number, *self.share[:1]) if self.share[0] else (number,)
+            with seeded(mix(self.seed, *place)):
                 images, targets = self.mixture(batch.images, batch.labels)
             yield replace(batch, images=images, labels=targets)
 
