@@ -127,31 +127,6 @@ def rows_of_all(rows: Tensor) -> Tensor:
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
 
 
-@torch.no_grad()
-def rows_at_first(rows: Tensor) -> Tensor | None:
-    """Return the rows of all processes, by rank, in the first one; None in the others.
-
-    One process sends after the other, so nowhere is more than the result and one part.
-    """
-    if count() == 1:
-        return rows
-    sizes = each(len(rows))
-    if rank() > 0:
-        if len(rows):
-            torch.distributed.send(rows.contiguous(), dst=0)
-        return None
-    # they go to the CPU: those of all need not fit into one GPU
-    whole = torch.empty(sum(sizes), *rows.shape[1:], dtype=rows.dtype)
-    for sender, part in enumerate(torch.split(whole, sizes)):
-        if sender == 0:
-            part.copy_(rows)
-        elif len(part):
-            received = part.to(rows.device)
-            torch.distributed.recv(received, src=sender)
-            part.copy_(received)
-    return whole
-
-
 def each(value: Any) -> list[Any]:
     """Return what every process gives, by rank; anything that can be pickled."""
     if count() == 1:

@@ -13,7 +13,8 @@ from lookalike.assembly.training import make_trainer
 from lookalike.cli.train import run_training
 from lookalike.errors import ConfigError, ProcessError
 from lookalike.training import RunLog, load_checkpoint
-from lookalike.training.sharded_state import whole_model, whole_update
+from lookalike.training.checkpoint import open_checkpoint
+from lookalike.training.run_state import save
 
 SHORT = ["+Arch.use_sync_bn=True", "Global.epochs=1", "+Global.iter_per_epoch=4"]
 SHARDED = "+Arch.Head.sharded=True"
@@ -110,21 +111,21 @@ def same(one, other):
     return bool((one == other).all()) if hasattr(one, "all") else one == other
 
 
-def put_together_again(config, overrides, folder):
-    """Return model and update as a checkpoint would hold them after one was loaded."""
+def saved_again(config, overrides, folder, name):
+    """Go on from a checkpoint and save at once."""
     job = build_job(load_run(config, overrides))
     trainer = make_trainer(job, RunLog(quiet=True))
-    trainer.restore(load_checkpoint(folder))
-    update = trainer.update
-    return {"model": whole_model(update.model), "update": whole_update(update)}
+    trainer.restore(open_checkpoint(folder))
+    save(trainer, name, trainer.update.model)
 
 
 def same_state(root, name, number, *overrides, batch=24):
-    """Tell whether so many processes, put together, have what a checkpoint holds, bit for bit."""
+    """Tell whether so many processes save again what a checkpoint holds, bit for bit."""
     changes = [*SHORT, *overrides, f"DataLoader.Train.sampler.batch_size={batch // number}"]
-    there = run(put_together_again, number, str(root / "run.yaml"), changes, str(root / name))[0]
-    saved = load_checkpoint(root / name)
-    return same(there, {"model": saved.model, "update": saved.state["update"]})
+    changes.append(f"Global.output_dir={root / 'again'}")
+    run(saved_again, number, str(root / "run.yaml"), changes, str(root / name), "latest")
+    there, saved = load_checkpoint(root / "again"), load_checkpoint(root / name)
+    return same(there.model, saved.model) and same(there.state["update"], saved.state["update"])
 
 
 @pytest.mark.parametrize("number", [2, 3])

@@ -78,7 +78,7 @@ def _one_voice(store: Store, watchdog: Watchdog) -> Iterator[None]:
         try:
             # one that the launcher stopped because another has gone has nothing to tell
             gone = isinstance(error, Interrupted) and watchdog.gone()
-            error.told = bool(gone) or store.add(key, 1) > 1
+            error.told = error.told or bool(gone) or store.add(key, 1) > 1
         except RuntimeError:
             error.told = False
         raise

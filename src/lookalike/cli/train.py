@@ -15,8 +15,9 @@ from lookalike.assembly.several import check_several
 from lookalike.assembly.together import together
 from lookalike.assembly.training import make_trainer
 from lookalike.errors import CheckpointError
-from lookalike.training import RunLog, Trainer, load_checkpoint
+from lookalike.training import RunLog, Trainer
 from lookalike.training.changes import changes
+from lookalike.training.checkpoint import open_checkpoint
 from lookalike.training.intact import find_checkpoint, has_checkpoints, newest_intact, sweep
 from lookalike.training.trackers import open_tracker
 
@@ -128,7 +129,7 @@ def _introduce(job: Job, log: RunLog) -> None:
 
 
 def _restore(trainer: Trainer, source: str, log: RunLog) -> None:
-    checkpoint = load_checkpoint(source)
+    checkpoint = open_checkpoint(source)
     trainer.restore(checkpoint)
     epoch, rest = divmod(trainer.iteration, trainer.iterations_per_epoch)
     score = trainer.best.score

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from lookalike import processes
+from lookalike.errors import CheckpointError
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Rows:
                 f"{total} classes."
             )
         return Rows(total * number // many, total * (number + 1) // many, total)
+
+    def check(self, total: int) -> None:
+        """Refuse a table of another length.
+
+        Raises:
+            CheckpointError: With both lengths.
+        """
+        if total != self.total:
+            raise CheckpointError(
+                f"a table of {total} rows is dealt to the processes; this run's has {self.total}. "
+                "The number of classes, or the model, has changed."
+            )
 
     @property
     def partial(self) -> bool:

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from lookalike.archives import check_unpacked_size
 from lookalike.errors import CheckpointError, SetupError
+from lookalike.models.tables import of_model, tables_in
 from lookalike.models.weight_packages import PACKAGES
 
 WEIGHTS_VARIABLE = "LOOKALIKE_WEIGHTS"
 
 MAX_SHOWN = 20
+MODEL_FILE = "model.safetensors"
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 # of the reference; whoever asks for the file reads it
 _THEIR_SUFFIX = ".pdparams"
@@ -146,7 +148,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """
     path = Path(path)
     if path.is_dir():
-        path = path / "model.safetensors"
+        path = path / MODEL_FILE
     if not path.is_file():
         found = [path.with_name(path.name + s) for s in _SUFFIXES]
         path = next((p for p in found if p.is_file()), path)
@@ -154,7 +156,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a regular file.")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return {**load_file(path), **_by_rows(path)}
         check_unpacked_size(path)
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -175,6 +177,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not names_tensors:
         raise CheckpointError(f"{path}: holds no mapping from names to tensors.")
     return {key.removeprefix("module."): tensor for key, tensor in loaded.items()}
+
+
+def _by_rows(path: Path) -> dict[str, Tensor]:
+    """Return what several processes have saved by rows beside a checkpoint's file."""
+    tables = tables_in(path.parent) if path.name == MODEL_FILE else None
+    names = {} if tables is None else of_model(tables.about)
+    found = {} if tables is None else tables.read(names.values(), {})
+    return {key: found[name] for key, name in names.items()}
 
 
 def is_address(source: str) -> bool:

@@ -2,9 +2,10 @@
 
 A checkpoint folder holds ``model.safetensors``, ``training_state.pt`` (read with ``weights_only``)
 and ``manifest.json``, which is written last and lists the size and SHA-256 of the others; and texts
-for people and other programs, which may be edited. A folder
-is written under another name and renamed when complete, and the previous one of that name is put
-aside first; so a kill at any moment leaves the old checkpoint or the new one.
+for people and other programs, which may be edited. Of tables whose rows lie with several processes
+each has written its own to ``rows_of_process_<n>.safetensors``. A folder is written under another
+name and renamed when complete, and the previous one of that name is put aside first; so a kill at
+any moment leaves the old checkpoint or the new one.
 """
 
 from __future__ import annotations
@@ -21,21 +22,26 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lookalike import processes
 from lookalike.archives import check_unpacked_size
 from lookalike.durable import file_sha256, remove, rename, sync, synced
 from lookalike.errors import CheckpointError, LookalikeError, SetupError, system_error, why
 from lookalike.faults import fault_point
+from lookalike.models.sharded import Rows
+from lookalike.models.tables import Part, Tables, of_model, tables_in, write_tables
+from lookalike.models.weights import MODEL_FILE
 from lookalike.training.intact import (
     FORMAT,
     MANIFEST,
-    MODEL_FILE,
     STATE_FILE,
     beside,
     find_checkpoint,
     read_manifest,
     verify_checkpoint,
+    verify_together,
     write_manifest,
 )
+from lookalike.training.stand_ins import filled, stand_in, stood_for
 
 _WHAT = "checkpoint"
 
@@ -49,12 +55,28 @@ class Checkpoint:
         state: What :meth:`Trainer.state` returned when it was saved.
         facts: The manifest's other entries: step, epoch, metrics, versions, data hashes.
         folder: Where it was found.
+        tables: What is still on the disk, if it was only opened; see ``with_tables``.
     """
 
-    model: dict[str, Tensor]
+    model: dict[str, Any]
     state: dict[str, Any]
     facts: dict[str, Any]
     folder: Path
+    tables: Tables | None = None
+
+    def with_tables(self, value: Any, wanted: Mapping[str, Rows]) -> Any:
+        """Return nested containers with copies of their tensors, and tables from the disk.
+
+        Args:
+            value: Some of ``model`` or ``state``.
+            wanted: Names to rows; all rows of tables that are not named.
+
+        Raises:
+            KeyError: If a table is not there.
+            CheckpointError: If a table has another number of rows.
+        """
+        read = {} if self.tables is None else self.tables.read(stood_for(value), wanted)
+        return filled(value, read)
 
 
 def save_checkpoint(
@@ -65,8 +87,11 @@ def save_checkpoint(
     facts: Mapping[str, Any],
     documents: Mapping[str, str] | None = None,
     keep_previous: bool = False,
+    tables: Mapping[str, Part] | None = None,
 ) -> None:
     """Write a checkpoint; whatever happens, ``folder`` is complete or as it was.
+
+    Of several processes the first one writes it, and each its rows of tables: all must call it.
 
     Args:
         folder: Where to write.
@@ -75,34 +100,61 @@ def save_checkpoint(
         facts: For the manifest; JSON.
         documents: Texts to put beside these, by file name.
         keep_previous: Keep the one that was there, in case that this one's disk blocks rot.
+        tables: What this process has of those whose rows lie with several, by name.
 
     Raises:
         SetupError: If the disk is full or the folder cannot be written.
     """
+    tables = tables or {}
+    if processes.rank() > 0:
+        _write_for_first(folder, tables)
+        return
     # safetensors refuses tensors that share memory; every entry is written on its own
     tensors = {
         k: t.detach().cpu().clone(memory_format=torch.contiguous_format) for k, t in model.items()
     }
     needed = num_bytes(tensors) + num_bytes(state)
+    needed += processes.count() * num_bytes([part.tensor for part in tables.values()])
     with _replacing(folder, needed, keep_previous) as unfinished:
+        files = _write_tables(unfinished, tables)
         fault_point(f"{_WHAT}.write_model")
         save_file(tensors, unfinished / MODEL_FILE)
         sync(unfinished / MODEL_FILE, _WHAT)
         with synced(unfinished / STATE_FILE, _WHAT) as file:
             torch.save(dict(state), file)
-        files = {
-            name: {
-                "bytes": (unfinished / name).stat().st_size,
-                "sha256": file_sha256(unfinished / name),
-            }
-            for name in (MODEL_FILE, STATE_FILE)
-        }
+        files |= {name: _entry(unfinished / name) for name in (MODEL_FILE, STATE_FILE)}
         for name, text in (documents or {}).items():
             with synced(unfinished / name, _WHAT) as file:
                 file.write(text.encode())
         content = {"format": FORMAT, **facts, "files": files, "documents": list(documents or {})}
         with synced(unfinished / MANIFEST, _WHAT) as file:
             write_manifest(file, content)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def _write_tables(folder: Path, tables: Mapping[str, Part]) -> dict[str, Any]:
+    """Write the rows of this process; return what the manifest says of the files of all."""
+    if not tables:
+        return {}
+    path = write_tables(folder, tables, _WHAT)
+    own = {path.name: _entry(path)} if path.is_file() else {}
+    return {name: entry for one in processes.each(own) for name, entry in one.items()}
+
+
+def _write_for_first(folder: Path, tables: Mapping[str, Part]) -> None:
+    """Write the rows of this process where the first one makes a checkpoint."""
+    try:
+        _write_tables(beside(folder, "writing"), tables)
+    except Exception as error:
+        cause = system_error(error)
+        if cause is None:
+            raise
+        found = SetupError(_not_written(folder, cause))
+        found.told = True  # by the first one
+        raise found from error
 
 
 def copy_checkpoint(source: Path, folder: Path) -> None:
@@ -154,10 +206,14 @@ def _replacing(
             previous.rename(folder)
         if cause is None or isinstance(error, LookalikeError):
             raise
-        raise SetupError(
-            f"{folder}: the checkpoint could not be written ({why(cause, folder, needed)}). What "
-            "was saved before is intact."
-        ) from error
+        raise SetupError(_not_written(folder, cause, needed)) from error
+
+
+def _not_written(folder: Path, cause: OSError, needed: int | None = None) -> str:
+    return (
+        f"{folder}: the checkpoint could not be written ({why(cause, folder, needed)}). What was "
+        "saved before is intact."
+    )
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -171,17 +227,43 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         SetupError: If the system cannot read it.
     """
     folder = find_checkpoint(Path(folder))
-    facts = verify_checkpoint(folder)
+    found = _read(folder, verify_checkpoint(folder))
+    if found.tables is None:
+        return found
+    model, state = found.with_tables((found.model, found.state), {})
+    return Checkpoint(model, state, found.facts, folder)
+
+
+def open_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read a checkpoint to go on from it: large tensors and tables stay on the disk until used.
+
+    Every process of a run must call it; each verifies some of the files for all.
+
+    Args:
+        folder: As of :func:`load_checkpoint`.
+
+    Raises:
+        CheckpointError: As there, in all processes.
+        SetupError: If the system cannot read it.
+    """
+    folder = find_checkpoint(Path(folder))
+    return _read(folder, verify_together(folder), mapped=True)
+
+
+def _read(folder: Path, facts: dict[str, Any], mapped: bool = False) -> Checkpoint:
     try:
         check_unpacked_size(folder / STATE_FILE)
-        model = load_file(folder / MODEL_FILE)
-        state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+        model: dict[str, Any] = load_file(folder / MODEL_FILE)
+        state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True, mmap=mapped)
+        tables = tables_in(folder)
     except Exception as error:  # noqa: BLE001 - a file made to deceive fails in every way
         raise CheckpointError(
             f"{folder}: cannot be read though its checksums fit ({type(error).__name__}); it was "
             "not written by this program."
         ) from error
-    return Checkpoint(model, state, facts, folder)
+    lacking = {} if tables is None else of_model(tables.about)
+    model |= {key: stand_in(name) for key, name in lacking.items()}
+    return Checkpoint(model, state, facts, folder, tables)
 
 
 def num_bytes(value: Any) -> int:

@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from lookalike import processes
 from lookalike.durable import file_sha256, remove, rename
 from lookalike.errors import CheckpointError, SetupError, writing
+from lookalike.models.weights import MODEL_FILE
 
-MODEL_FILE = "model.safetensors"
 STATE_FILE = "training_state.pt"
 MANIFEST = "manifest.json"
 FORMAT = 2  # 1 had no hash of the manifest itself
@@ -63,6 +64,25 @@ def verify_checkpoint(folder: Path) -> dict[str, Any]:
         return _verified(folder)
     except CheckpointError as error:
         raise CheckpointError(f"{error}{_neighbours(folder)}") from error
+
+
+def verify_together(folder: Path) -> dict[str, Any]:
+    """Check some of the files in each process, and return the manifest; all must call it.
+
+    Raises:
+        CheckpointError: In all of them, what any of them has found.
+        SetupError: If the system cannot read it.
+    """
+    own, found = slice(processes.rank(), None, processes.count()), None
+    manifest: dict[str, Any] = {}
+    try:
+        manifest = _verified(folder, own)
+    except CheckpointError as error:
+        found = str(error)
+    first = next((one for one in processes.each(found) if one is not None), None)
+    if first is not None:
+        raise CheckpointError(f"{first}{_neighbours(folder)}")
+    return manifest
 
 
 def newest_intact(run_folder: Path) -> tuple[Path, list[str]]:
@@ -189,7 +209,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verified(folder: Path) -> dict[str, Any]:
+def _verified(folder: Path, some: slice = slice(None)) -> dict[str, Any]:
+    """Check the files, or some of them; return the manifest."""
     manifest = read_manifest(folder)
     try:
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
@@ -198,7 +219,7 @@ def _verified(folder: Path) -> dict[str, Any]:
     for name in (MODEL_FILE, STATE_FILE):
         if name not in files:
             raise CheckpointError(f"{folder}: the manifest does not list {name}.")
-    for name, expected in files.items():
+    for name, expected in list(files.items())[some]:
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise CheckpointError(f"{folder}: {name} is missing.")

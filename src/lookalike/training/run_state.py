@@ -14,14 +14,14 @@ from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
 from lookalike.training.intact import BEST, LATEST, keep_last
 from lookalike.training.random_state import random_state, restore_random_state
-from lookalike.training.sharded_state import own_model, own_update, whole_model, whole_update
+from lookalike.training.sharded_state import own_state, taken_apart
 
 if TYPE_CHECKING:
     from lookalike.training.trainer import Trainer
 
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
-    """Return everything but the model that the rest of a run depends on."""
+    """Return everything but the model that the rest of a run depends on, as this process has it."""
     return {
         "iteration": trainer.iteration,
         "iterations_per_epoch": trainer.iterations_per_epoch,
@@ -29,7 +29,7 @@ def state_of(trainer: Trainer) -> dict[str, Any]:
         "best_averaged": [trainer.best_averaged.score, trainer.best_averaged.epoch],
         "last_metrics": trainer.last_metrics,
         "averages": trainer.averages.state_of_all(),
-        "update": whole_update(trainer.update),
+        "update": trainer.update.state_dict(),
         "random": processes.each(random_state()),
         # the restored one until the stream has moved
         "plan": trainer.plan or trainer.batches.plan_of(trainer.iteration),
@@ -46,7 +46,7 @@ def save(
     best: Best | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Save a checkpoint in the run folder; of several processes the first one writes it.
+    """Save a checkpoint in the run folder; every process of the run must call it.
 
     Args:
         trainer: Whose run it is.
@@ -58,37 +58,26 @@ def save(
     """
     at("saving")
     best = best or trainer.best
-    tensors = whole_model(model)
     state = state_of(trainer) if state is None else state
-    if processes.rank() == 0:
-        _write(trainer, name, tensors, dict(metrics or trainer.last_metrics), best, state)
-    processes.meet()
-
-
-def _write(
-    trainer: Trainer,
-    name: str,
-    tensors: Mapping[str, Tensor],
-    metrics: Mapping[str, float],
-    best: Best,
-    state: Mapping[str, Any],
-) -> None:
+    tensors, update, tables = taken_apart(model, trainer.update, state["update"])
     facts = {
         "epoch": trainer.iteration // trainer.iterations_per_epoch,
         "iteration": trainer.iteration,
-        "metrics": metrics,
+        "metrics": dict(metrics or trainer.last_metrics),
         "best": best.score,
         "best_epoch": best.epoch,
         **trainer.facts,
     }
     save_checkpoint(
         trainer.folder / name,
-        model=tensors,
-        state=state,
+        model={key: one for key, one in tensors.items() if isinstance(one, Tensor)},
+        state={**state, "update": update},
         facts=facts,
         documents=None if trainer.documents is None else trainer.documents(facts),
         keep_previous=name == LATEST,
+        tables=tables,
     )
+    processes.meet()
 
 
 def copy_latest(trainer: Trainer, epoch: int) -> None:
@@ -120,8 +109,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             "Global.pretrained_model instead of Global.checkpoints."
         )
     try:
-        trainer.update.model.load_state_dict(own_model(trainer.update.model, checkpoint.model))
-        trainer.update.load_state_dict(own_update(trainer.update, state["update"]))
+        model, update = own_state(trainer.update, checkpoint)
+        trainer.update.model.load_state_dict(model)
+        trainer.update.load_state_dict(update)
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{checkpoint.folder}: made for another model, loss or optimiser. "

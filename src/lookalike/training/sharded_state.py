@@ -1,6 +1,7 @@
-"""States of which every process has some rows: put together to be saved, cut to go on.
+"""States of which every process has some rows: taken apart to be saved, cut to go on.
 
-A checkpoint holds the whole, so a run may go on in another number of processes.
+A checkpoint holds the whole, by rows where several processes have saved them, so a run may go on
+in another number of processes.
 """
 
 from __future__ import annotations
@@ -10,27 +11,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lookalike import processes
-from lookalike.errors import CheckpointError
 from lookalike.models.sharded import Rows, sharded_parameters, stepped_parameters
+from lookalike.models.tables import MODEL, Part, table_name
+from lookalike.training.checkpoint import Checkpoint
 from lookalike.training.fully_sharded import as_shards
+from lookalike.training.stand_ins import stand_in
 from lookalike.training.update import Update
 
-Change = Callable[[Tensor, Rows], Tensor]
-
-
-def whole_model(model: nn.Module) -> dict[str, Tensor]:
-    """Return the state of a model with the rows of all processes, in the first one."""
-    return _model(model.state_dict() | getattr(model, "own_rows", {}), model, _whole)
-
-
-def own_model(model: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what this process has of a whole state.
-
-    Raises:
-        CheckpointError: If it is that of another number of classes.
-    """
-    return as_shards(model, _model(whole, model, _own))
+Change = Callable[[Any, Rows, str], Any]
 
 
 def replicated(model: nn.Module) -> dict[str, Tensor]:
@@ -39,51 +27,99 @@ def replicated(model: nn.Module) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in model.state_dict().items() if key not in sharded}
 
 
-def whole_update(update: Update) -> dict[str, Any]:
-    """Return the state of an update with the rows of all processes, in the first one."""
-    return _update(update.state_dict(), update, _whole)
+def taken_apart(
+    model: nn.Module, update: Update, state: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Part]]:
+    """Return a model's state, an update's, and the tables that neither holds any more.
+
+    Args:
+        model: The trained model or its average.
+        update: Of the run.
+        state: What the update's ``state_dict`` returned.
+    """
+    tables: dict[str, Part] = {}
+    taken: dict[tuple[int, Rows], str] = {}
+
+    def take(own: Tensor, rows: Rows, name: str) -> dict[str, str]:
+        # an average that is saved as the model is in the state as well
+        first = taken.setdefault((own.data_ptr(), rows), name) if rows.stop > rows.start else name
+        tables.setdefault(first, Part(own, rows))
+        return stand_in(first)
+
+    rest = _model(model.state_dict() | getattr(model, "own_rows", {}), model, MODEL, take)
+    return rest, _update(state, update, take), tables
 
 
-def own_update(update: Update, whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what this process has of a whole state."""
-    return _update(whole, update, _own)
+def own_model(model: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what this process has of a whole state of a model.
+
+    Raises:
+        CheckpointError: If it is that of another number of classes.
+    """
+    return as_shards(model, _model(whole, model, MODEL, lambda all, rows, name: _own(all, rows)))
 
 
-def _whole(own: Tensor, rows: Rows) -> Tensor:
-    found = processes.rows_at_first(own)
-    return own if found is None else found
+def own_state(update: Update, checkpoint: Checkpoint) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what this process has of the states of model and update in a checkpoint.
+
+    Args:
+        update: Of the run that goes on.
+        checkpoint: Whose tables may lie on the disk.
+
+    Raises:
+        CheckpointError: If it is that of another number of classes.
+    """
+    wanted: dict[str, Rows] = {}
+
+    def cut(saved: Any, rows: Rows, name: str) -> Any:
+        if isinstance(saved, Tensor):
+            return _own(saved, rows)
+        wanted[name] = rows
+        return saved
+
+    model = _model(checkpoint.model, update.model, MODEL, cut)
+    state = _update(checkpoint.state["update"], update, cut)
+    model, state = checkpoint.with_tables((model, state), wanted)
+    return as_shards(update.model, model), state
 
 
 def _own(whole: Tensor, rows: Rows) -> Tensor:
-    if len(whole) != rows.total:
-        raise CheckpointError(
-            f"a table of {len(whole)} rows, one for each class, is dealt to the processes; this "
-            f"run's has {rows.total}. The number of classes has changed."
-        )
-    return whole[rows.start : rows.stop].clone()
+    rows.check(len(whole))
+    return whole[rows.start : rows.stop]
 
 
-def _model(state: Mapping[str, Tensor], model: nn.Module, change: Change) -> dict[str, Tensor]:
+def _model(state: Mapping[str, Any], model: nn.Module, what: str, change: Change) -> dict[str, Any]:
     sharded = sharded_parameters(model)
-    return {k: change(t, sharded[k]) if k in sharded else t for k, t in state.items()}
+    return {
+        key: change(tensor, sharded[key], table_name(what, key)) if key in sharded else tensor
+        for key, tensor in state.items()
+    }
 
 
 def _update(state: Mapping[str, Any], update: Update, change: Change) -> dict[str, Any]:
     found = dict(state)
     if found["averaged"] is not None and update.averaged is not None:
-        found["averaged"] = _model(found["averaged"], update.averaged, change)
+        found["averaged"] = _model(found["averaged"], update.averaged, "averaged", change)
     sharded = sharded_parameters(update.model)
     parameters = stepped_parameters(update.model)
     rows = {id(parameters[name]): own for name, own in sharded.items()}
+    pairs = zip(found["optimizers"], update.optimizers, strict=True)
     found["optimizers"] = [
-        {**one, "optimizer": _optimizer(one["optimizer"], scheduled.optimizer, rows, change)}
-        for one, scheduled in zip(found["optimizers"], update.optimizers, strict=True)
+        {
+            **one,
+            "optimizer": _optimizer(one["optimizer"], scheduled.optimizer, number, rows, change),
+        }
+        for number, (one, scheduled) in enumerate(pairs)
     ]
     return found
 
 
 def _optimizer(
-    state: Mapping[str, Any], optimizer: Any, rows: Mapping[int, Rows], change: Change
+    state: Mapping[str, Any],
+    optimizer: Any,
+    number: int,
+    rows: Mapping[int, Rows],
+    change: Change,
 ) -> dict[str, Any]:
     """Change what an optimiser keeps for each row of a sharded parameter."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -93,7 +129,9 @@ def _optimizer(
         if own is None or index not in kept:
             continue
         kept[index] = {
-            key: change(value, own) if isinstance(value, Tensor) and value.ndim else value
+            key: change(value, own, table_name("optimizer", number, index, key))
+            if not isinstance(value, Tensor) or value.ndim
+            else value
             for key, value in kept[index].items()
         }
     return {**state, "state": kept}
