@@ -1,7 +1,7 @@
 """Several processes beside one, measured and written to ``benchmarks/processes_<date>.md``.
 
-``python -m benchmarks.processes``, from the folder of the project; ``equalities``, ``volumes`` or
-``memory`` behind it measures that part alone and leaves the rest of today's report.
+``python -m benchmarks.processes``, from the folder of the project; ``equalities``, ``volumes``,
+``memory`` or ``runs`` behind it measures that part alone and leaves the rest of today's report.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.conformance.environments import ROOT, machine
-from benchmarks.processes import equalities, memory, volumes
+from benchmarks.processes import equalities, memory, volumes, whole_run
 from tests.processes.process_group import run
 
 COUNTS = (2, 4)
@@ -130,7 +130,39 @@ def memory_section() -> list[str]:
     ]
 
 
-SECTIONS = {"equalities": equality_section, "volumes": volume_section, "memory": memory_section}
+def run_section() -> list[str]:
+    """Return the part on whole runs."""
+    many = max(COUNTS)
+    few = whole_run.measure(memory.FEW, many)
+    found = whole_run.measure(CLASSES, many)
+    batch = many * whole_run.EACH
+    computed = memory.formula(CLASSES, many, batch=batch) / 1e6
+    rows = [
+        f"| {what} | {computed:,.0f} | {(one['bytes'] - few[what]['bytes']) / 1e6:,.0f} "
+        f"| {one['written'] / 1e6:,.0f} | {one['file'] / 1e6:,.0f} |"
+        for what, one in found.items()
+    ]
+    return [
+        f"## Whole runs, {CLASSES:,} classes of {memory.WIDTH} numbers in {many} processes",
+        "",
+        f"`lookalike train` from a YAML: {whole_run.STEPS} steps of {batch} images and a "
+        "checkpoint, and the same gone on from it. Measured is the most that a process has had, "
+        f"beyond that of the same run with {memory.FEW:,} classes. A run that goes on has besides, "
+        "while it reads, the mapped pages of a file; the system takes them when it needs them.",
+        "",
+        "| a run that | computed (MB) | measured, largest (MB) | checkpoint (MB) "
+        "| its largest file (MB) |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+SECTIONS = {
+    "equalities": equality_section,
+    "volumes": volume_section,
+    "memory": memory_section,
+    "runs": run_section,
+}
 
 
 def main() -> None:

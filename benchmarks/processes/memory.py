@@ -76,7 +76,7 @@ def steps(classes: int, sample_rate: float) -> dict[str, float]:
     return {"seconds": seconds, "loss": float(loss.detach()), "rows": len(head.weight)}
 
 
-def formula(classes: int, many: int, sample_rate: float = 1.0) -> float:
+def formula(classes: int, many: int, sample_rate: float = 1.0, batch: int = BATCH) -> float:
     """Return bytes: weights and momentum of a process's classes, and what a step needs.
 
     Classes that are sampled need no less: pages of memory hold many rows, and a step writes into
@@ -86,6 +86,6 @@ def formula(classes: int, many: int, sample_rate: float = 1.0) -> float:
     # one over the length of each row, by chunks and then together
     lengths = 2 * 4 * classes / many
     # logits and what becomes of them; a chunk's weights, their gradient and momentum
-    step = 4 * CHUNK * (4 * BATCH + 3 * WIDTH)
+    step = 4 * CHUNK * (4 * batch + 3 * WIDTH)
     drawing = (4 + 16) * classes / many if sample_rate < 1.0 else 0.0
     return tables + lengths + step + drawing

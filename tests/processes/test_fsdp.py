@@ -9,6 +9,7 @@ from conftest import TINY_YAML, make_images, write_list
 from process_group import run
 from test_training import largest_difference, losses
 
+from lookalike import EmbeddingModel
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.training import make_trainer
@@ -79,6 +80,8 @@ def test_a_run_moves_between_processes_and_replicas(images):
     for epochs, (number, split) in enumerate(moves, start=1):
         more = [*split, CONSTANT, f"Global.epochs={epochs}"]
         moved = train_in(number, images, "moved", *more, resume=epochs > 1)
+    published = EmbeddingModel.from_pretrained(images / "moved" / "latest").state_dict()
+    assert all(tensor.equal(moved.model[key]) for key, tensor in published.items())
     alone = train_in(1, images, "alone", CONSTANT, f"Global.epochs={len(moves)}")
     assert losses(images, "moved") == pytest.approx(losses(images, "alone"), rel=1e-4)
     assert largest_difference(moved, alone) < 1e-3

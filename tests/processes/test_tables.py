@@ -6,10 +6,12 @@ import os
 import pytest
 import torch
 from process_group import run
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from test_training import SHARDED, images, same, train_in  # noqa: F401 - images is a fixture
 
 from lookalike import processes
+from lookalike.assembly.convert import convert
+from lookalike.assembly.load import load_run
 from lookalike.errors import CheckpointError, SetupError
 from lookalike.faults import Fault, watching
 from lookalike.models.sharded import Rows
@@ -131,6 +133,12 @@ def test_a_full_disk_in_one_process_leaves_what_was_there(tmp_path):
     assert os.listdir(tmp_path) == ["latest"]
 
 
+def test_a_state_without_its_table_is_told(tmp_path):
+    save_checkpoint(tmp_path / "latest", model={}, state={"a": [stand_in(LONG)]}, facts={})
+    with pytest.raises(CheckpointError, match="no rows of model/weight"):
+        load_checkpoint(tmp_path).with_tables([stand_in(LONG)], {})
+
+
 def opened(folder):
     try:
         open_checkpoint(folder)
@@ -161,5 +169,9 @@ def test_a_run_saves_its_head_by_rows_and_its_weights_are_found(images):  # noqa
     assert len(list(latest.glob("rows_of_process_*"))) == 2
     assert read_weights(latest)["head.weight"].equal(saved.model["head.weight"])
     assert saved.model["head.weight"].shape == (12, 16)
-    best = read_weights(images / "sharded" / "best_model")
-    assert best.keys() == saved.model.keys()
+    best = load_checkpoint(images / "sharded" / "best_model").model
+    single = images / "single.safetensors"
+    convert(
+        load_run(str(images / "run.yaml")), str(images / "sharded/best_model"), single, notes=[]
+    )
+    assert same(load_file(single), best)

@@ -136,7 +136,6 @@ class Tables:
         """Return tables by name: the rows that are wanted, all rows of the others.
 
         Raises:
-            KeyError: If one is not there.
             CheckpointError: If it has another number of rows.
         """
         from lookalike.models.table_plans import PartsToRead

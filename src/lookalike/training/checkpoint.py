@@ -72,11 +72,16 @@ class Checkpoint:
             wanted: Names to rows; all rows of tables that are not named.
 
         Raises:
-            KeyError: If a table is not there.
-            CheckpointError: If a table has another number of rows.
+            CheckpointError: If a table is not there, or has another number of rows.
         """
-        read = {} if self.tables is None else self.tables.read(stood_for(value), wanted)
-        return filled(value, read)
+        try:
+            names = set(stood_for(value))
+        except RecursionError as error:
+            raise CheckpointError(f"{self.folder}: its state is nested too deeply.") from error
+        missing = names.difference(() if self.tables is None else self.tables.about)
+        if missing:
+            raise CheckpointError(f"{self.folder}: no rows of {', '.join(sorted(missing))}.")
+        return filled(value, {} if self.tables is None else self.tables.read(names, wanted))
 
 
 def save_checkpoint(

@@ -14,7 +14,7 @@ from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
 from lookalike.training.intact import BEST, LATEST, keep_last
 from lookalike.training.random_state import random_state, restore_random_state
-from lookalike.training.sharded_state import own_state, taken_apart
+from lookalike.training.sharded_state import saved_model, saved_update, taken_apart
 
 if TYPE_CHECKING:
     from lookalike.training.trainer import Trainer
@@ -109,9 +109,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             "Global.pretrained_model instead of Global.checkpoints."
         )
     try:
-        model, update = own_state(trainer.update, checkpoint)
-        trainer.update.model.load_state_dict(model)
-        trainer.update.load_state_dict(update)
+        # one after the other, so that one of them is held beside what the run has
+        trainer.update.model.load_state_dict(saved_model(trainer.update.model, checkpoint))
+        trainer.update.load_state_dict(saved_update(trainer.update, checkpoint))
     except (RuntimeError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{checkpoint.folder}: made for another model, loss or optimiser. "

@@ -56,36 +56,46 @@ def own_model(model: nn.Module, whole: Mapping[str, Tensor]) -> dict[str, Tensor
     Raises:
         CheckpointError: If it is that of another number of classes.
     """
-    return as_shards(model, _model(whole, model, MODEL, lambda all, rows, name: _own(all, rows)))
+    return as_shards(model, _model(whole, model, MODEL, _Cut()))
 
 
-def own_state(update: Update, checkpoint: Checkpoint) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return what this process has of the states of model and update in a checkpoint.
-
-    Args:
-        update: Of the run that goes on.
-        checkpoint: Whose tables may lie on the disk.
+def saved_model(model: nn.Module, checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Return what this process has of the model's state in a checkpoint.
 
     Raises:
         CheckpointError: If it is that of another number of classes.
     """
-    wanted: dict[str, Rows] = {}
+    cut = _Cut()
+    own = _model(checkpoint.model, model, MODEL, cut)
+    return as_shards(model, checkpoint.with_tables(own, cut.wanted))
 
-    def cut(saved: Any, rows: Rows, name: str) -> Any:
+
+def saved_update(update: Update, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what this process has of the update's state in a checkpoint.
+
+    Raises:
+        CheckpointError: If it is that of another number of classes.
+    """
+    cut = _Cut()
+    own = _update(checkpoint.state["update"], update, cut)
+    if update.averaged is None:
+        own["averaged"] = None  # and nobody reads its tables
+    found: dict[str, Any] = checkpoint.with_tables(own, cut.wanted)
+    return found
+
+
+class _Cut:
+    """Cut what was saved whole, and note which rows are wanted of what lies on the disk."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Rows] = {}
+
+    def __call__(self, saved: Any, rows: Rows, name: str) -> Any:
         if isinstance(saved, Tensor):
-            return _own(saved, rows)
-        wanted[name] = rows
+            rows.check(len(saved))
+            return saved[rows.start : rows.stop]
+        self.wanted[name] = rows
         return saved
-
-    model = _model(checkpoint.model, update.model, MODEL, cut)
-    state = _update(checkpoint.state["update"], update, cut)
-    model, state = checkpoint.with_tables((model, state), wanted)
-    return as_shards(update.model, model), state
-
-
-def _own(whole: Tensor, rows: Rows) -> Tensor:
-    rows.check(len(whole))
-    return whole[rows.start : rows.stop]
 
 
 def _model(state: Mapping[str, Any], model: nn.Module, what: str, change: Change) -> dict[str, Any]:

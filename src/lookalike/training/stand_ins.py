@@ -20,6 +20,12 @@ def stand_in(name: str) -> dict[str, str]:
     return {_KEY: name}
 
 
+def _name(value: Mapping[Any, Any]) -> str | None:
+    """Return the name of the table that a mapping stands for; None for any other mapping."""
+    name = value.get(_KEY) if len(value) == 1 else None
+    return name if isinstance(name, str) else None
+
+
 def stood_for(value: Any) -> Iterator[str]:
     """Yield the names of all tables that nested containers lack.
 
@@ -27,13 +33,13 @@ def stood_for(value: Any) -> Iterator[str]:
         >>> list(stood_for({"a": [stand_in("one"), 2], "b": stand_in("two")}))
         ['one', 'two']
     """
-    if isinstance(value, Mapping):
-        if set(value) == {_KEY}:
-            yield value[_KEY]
-        else:
-            yield from chain.from_iterable(map(stood_for, value.values()))
-    elif isinstance(value, list | tuple):
-        yield from chain.from_iterable(map(stood_for, value))
+    name = _name(value) if isinstance(value, Mapping) else None
+    if name is not None:
+        yield name
+        return
+    inside = list(value.values()) if isinstance(value, Mapping) else value
+    if isinstance(inside, list | tuple):
+        yield from chain.from_iterable(map(stood_for, inside))
 
 
 def filled(value: Any, tables: Mapping[str, Tensor]) -> Any:
@@ -46,8 +52,9 @@ def filled(value: Any, tables: Mapping[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, Mapping):
-        if set(value) == {_KEY}:
-            return tables[value[_KEY]]
+        name = _name(value)
+        if name is not None:
+            return tables[name]
         return {key: filled(one, tables) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(filled(one, tables) for one in value)
