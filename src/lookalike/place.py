@@ -1,13 +1,16 @@
 """Where in its run this process is, told as it goes, so that others can see whether it moves.
 
-Telling is setting a number or two, so it costs the loop nothing; a thread reads it every few
-seconds (:mod:`lookalike.training.watchdog`).
+Telling is setting a number or two and reading a clock, a microsecond of a step; a thread reads the
+place every few seconds (:mod:`lookalike.training.watchdog`), and the seconds are compared at lines
+of the log (:mod:`lookalike.training.doctor.stragglers`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
@@ -28,12 +31,18 @@ class Place:
         iteration: Of training, from 0.
         meetings: Calls since then in which the processes met.
         moves: Grows with every step, call and batch, of training or evaluation.
+        own: Seconds in each phase without those in which the others were waited for.
+        waited: Seconds in each phase in which the others were waited for.
+        since: When the phase began, or a later time by what was waited since.
     """
 
     phase: str = "starting"
     iteration: int = 0
     meetings: int = 0
     moves: int = 0
+    own: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+    waited: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PHASES, 0.0))
+    since: float = field(default_factory=time.perf_counter)
 
 
 here = Place()
@@ -52,7 +61,9 @@ def at(phase: str, iteration: int | None = None) -> None:
         >>> here.phase, here.iteration
         ('computing', 17)
     """
-    here.phase, here.meetings = phase, 0
+    now = time.perf_counter()
+    here.own[here.phase] += now - here.since
+    here.phase, here.meetings, here.since = phase, 0, now
     if iteration is not None:
         here.iteration = iteration
     here.moves += 1
@@ -64,10 +75,27 @@ def moved() -> None:
     here.moves += 1
 
 
-def met() -> None:
-    """Tell that the other processes are waited for."""
+@contextmanager
+def meeting() -> Iterator[None]:
+    """Tell that the other processes are waited for, in a ``with`` block."""
     here.meetings += 1
     here.moves += 1
+    entered = time.perf_counter()
+    try:
+        yield
+    finally:
+        waited_since(entered)
+
+
+def waited_since(entered: float) -> None:
+    """Tell that the other processes were waited for.
+
+    Args:
+        entered: What ``time.perf_counter()`` said before.
+    """
+    seconds = time.perf_counter() - entered
+    here.waited[here.phase] += seconds
+    here.since += seconds
 
 
 def telling(batches: Iterator[T], first: int) -> Iterator[T]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lookalike.place import met
+from lookalike.place import meeting
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -101,8 +101,8 @@ def summed(values: Tensor) -> Tensor:
 def add_up(values: Tensor) -> Tensor:
     """Turn ``values`` into the sum over all processes, in place."""
     if count() > 1:
-        met()
-        torch.distributed.all_reduce(values)
+        with meeting():
+            torch.distributed.all_reduce(values)
     return values
 
 
@@ -110,8 +110,8 @@ def add_up(values: Tensor) -> Tensor:
 def take_largest(values: Tensor) -> Tensor:
     """Turn ``values`` into the largest of all processes, in place."""
     if count() > 1:
-        met()
-        torch.distributed.all_reduce(values, op=torch.distributed.ReduceOp.MAX)
+        with meeting():
+            torch.distributed.all_reduce(values, op=torch.distributed.ReduceOp.MAX)
     return values
 
 
@@ -131,9 +131,9 @@ def each(value: Any) -> list[Any]:
     """Return what every process gives, by rank; anything that can be pickled."""
     if count() == 1:
         return [value]
-    met()
     found: list[Any] = [None] * count()
-    torch.distributed.all_gather_object(found, value)
+    with meeting():
+        torch.distributed.all_gather_object(found, value)
     return found
 
 
@@ -141,9 +141,9 @@ def from_first(find: Callable[[], Any]) -> Any:
     """Return what the first process finds, in all of them; the others do not look."""
     if count() == 1:
         return find()
-    met()
     found = [find() if rank() == 0 else None]
-    torch.distributed.broadcast_object_list(found, src=0)
+    with meeting():
+        torch.distributed.broadcast_object_list(found, src=0)
     return found[0]
 
 
@@ -151,33 +151,33 @@ def from_first(find: Callable[[], Any]) -> Any:
 def take_from_first(tensors: Iterable[Tensor]) -> None:
     """Give the tensors of all processes the values they have in the first one."""
     if count() > 1:
-        met()
-        for tensor in tensors:
-            torch.distributed.broadcast(tensor, src=0)
+        with meeting():
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, src=0)
 
 
 def meet() -> None:
     """Wait until all processes are here."""
     if count() > 1:
-        met()
-        torch.distributed.barrier()
+        with meeting():
+            torch.distributed.barrier()
 
 
 class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
-        met()
         whole = rows.new_empty(len(rows) * count(), *rows.shape[1:])
-        torch.distributed.all_gather(list(whole.chunk(count())), rows.contiguous())
+        with meeting():
+            torch.distributed.all_gather(list(whole.chunk(count())), rows.contiguous())
         return whole
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        met()
         whole = gradients[0].contiguous()
         parts = list(whole.chunk(count()))
         own = torch.empty_like(parts[0])
-        torch.distributed.reduce_scatter(own, parts)
+        with meeting():
+            torch.distributed.reduce_scatter(own, parts)
         return own
 
 

@@ -9,6 +9,7 @@ others, in one kernel, and needs to know nothing.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from lookalike.models.blocks import blocks_of
 from lookalike.models.embedding_model import EmbeddingModel
 from lookalike.models.sharded import Rows, sharded_parameters
 from lookalike.optim import ScheduledOptimizer
+from lookalike.place import waited_since
 
 
 def shard_fully(model: EmbeddingModel, optimizers: Iterable[ScheduledOptimizer]) -> int:
@@ -64,6 +66,8 @@ def shard_fully(model: EmbeddingModel, optimizers: Iterable[ScheduledOptimizer])
     for block in blocks:
         fully_shard(block, reshard_after_forward=True, **shared)
     fully_shard(model, reshard_after_forward=False, **shared)
+    for part in (*blocks, model):
+        _Gathering(part)
     own = {name: _own_rows(p) for name, p in model.named_parameters() if name in taken}
     model.sharded = {name: _rows(len(taken[name])) for name in own}
     model.own_rows = own
@@ -92,6 +96,24 @@ def _hand_over(own: nn.Parameter, parameter: Any) -> None:
     """Move a gradient to where the optimiser looks for it; those of several batches add up."""
     gradient, parameter.grad = parameter.grad.to_local(), None
     own.grad = gradient if own.grad is None else own.grad.add_(gradient)
+
+
+class _Gathering:
+    """Tells the time in which a block gathers its weights as one in which others are waited for.
+
+    It lies between the first and the last of what is called before the block computes.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        self.entered = 0.0
+        block.register_forward_pre_hook(self._enter, prepend=True)
+        block.register_forward_pre_hook(self._leave)
+
+    def _enter(self, block: nn.Module, images: Any) -> None:
+        self.entered = time.perf_counter()
+
+    def _leave(self, block: nn.Module, images: Any) -> None:
+        waited_since(self.entered)
 
 
 def as_shards(model: nn.Module, own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
+from torch.autograd import Variable
 from torch.nn.parallel import DistributedDataParallel
 
 from lookalike import processes
 from lookalike.losses import WeightedSum
 from lookalike.models.sharded import sharded_parameters
+from lookalike.place import waited_since
 
 Computation = Callable[[], tuple[Any, Mapping[str, Tensor]]]
 
@@ -31,6 +34,7 @@ class Replicas:
     def __init__(self, *modules: nn.Module) -> None:
         self.parts = _Parts(modules)
         self._parallel: DistributedDataParallel | None = None
+        self._ready: float | None = None
 
     def __call__(self, compute: Computation) -> tuple[Any, Mapping[str, Tensor]]:
         """Return what the computation does; a backward pass of the loss must follow.
@@ -42,8 +46,23 @@ class Replicas:
         averages = self._averages
         if averages is None:
             return compute()
-        loss, found = averages(compute)
+        entered = time.perf_counter()
+
+        def compute_own() -> tuple[Any, Mapping[str, Tensor]]:
+            # the first process's buffers have come
+            waited_since(entered)
+            return compute()
+
+        loss, found = averages(compute_own)
+        loss.register_hook(self._begin_backward)
         return found.output, {**found.terms, "loss": loss}
+
+    def _begin_backward(self, gradient: Tensor) -> None:
+        # called after the last gradient, before PyTorch waits for those of the others
+        Variable._execution_engine.queue_callback(self._end_backward)
+
+    def _end_backward(self) -> None:
+        self._ready = time.perf_counter()
 
     @contextmanager
     def apart(self, gathering: bool) -> Iterator[None]:
@@ -53,8 +72,11 @@ class Replicas:
             gathering: False does average.
         """
         averages = self._averages if gathering else None
+        self._ready = None
         with nullcontext() if averages is None else averages.no_sync():
             yield
+        if self._ready is not None:
+            waited_since(self._ready)
 
     @property
     def _averages(self) -> DistributedDataParallel | None:

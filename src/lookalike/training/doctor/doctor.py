@@ -9,6 +9,7 @@ from lookalike.training.doctor.head_norms import HeadNorms
 from lookalike.training.doctor.look import Finding, Look, Symptom
 from lookalike.training.doctor.mining import DeadMining
 from lookalike.training.doctor.rates import LongWarmUp, NoRate
+from lookalike.training.doctor.stragglers import Stragglers
 from lookalike.training.doctor.stuck import Stuck, has_margin, losses_of
 from lookalike.training.run_log import RunLog
 from lookalike.training.update import Update
@@ -32,6 +33,7 @@ class Doctor:
     def __init__(self, update: Update, log: RunLog, *, per_epoch: int) -> None:
         self.log = log
         self.found: list[tuple[int, Finding]] = []
+        self.stragglers = Stragglers()
         optimizers, heads = update.optimizers, _heads(update.model)
         self.symptoms: list[Symptom] = [
             LongWarmUp(optimizers, accumulate=update.accumulate, per_epoch=per_epoch),
@@ -50,7 +52,11 @@ class Doctor:
                 self.symptoms.append(DeadMining(name))
 
     def look(self, look: Look) -> None:
-        """Look at a batch; tell what is found."""
+        """Look at a batch, and at the pace of the other processes; tell what is found."""
+        # not forgiven like an error of a symptom: the others would wait for this one
+        straggling = self.stragglers.look()
+        if straggling is not None:
+            self._tell(look.step, straggling)
         for symptom in list(self.symptoms):
             try:
                 finding = symptom(look)
