@@ -1,9 +1,12 @@
-"""Ranks killed at random moments, and runs that go on in another number of processes.
+"""Ranks killed at random moments and at chosen points, and runs that go on in another number.
 
 ``PYTHONPATH=tests:tests/processes python -m tests.soak.ranks`` writes build/soak/ranks.json. Every
-kill must end in the weights of the run that nobody disturbed, bit for bit. In every move from A to
-B processes the B must have, put together, what the A have saved, bit for bit, and end where one
-process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece; pieces are added to the file.
+kill must end in the weights of the run that nobody disturbed, bit for bit: at a random moment, or
+aimed at an evaluation, a save, or a write, sync, rename, link or removal of a checkpoint. Without a
+restart left, the launcher must have ended all within ``LONGEST`` seconds of the kill. In every move
+from A to B processes the B must have, put together, what the A have saved, bit for bit, and end
+where one process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece; pieces are added to
+the file.
 """
 
 from __future__ import annotations
@@ -12,21 +15,29 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
+from functools import partial
 from math import lcm
 from pathlib import Path
 
 from conftest import TINY_YAML, make_images, write_list
 from launched import Launched, command_of
-from test_training import SHARDED, largest_difference, losses, same, same_state, train_in
+from process_group import run
+from test_training import SHARDED, largest_difference, losses, same, same_state, train, train_in
 
 from lookalike.data.transforms.kernels import compiled
+from lookalike.faults import watching
 from lookalike.training import load_checkpoint
 
 LIMIT = 1e-3
+# PyTorch's launcher gives the others 30 seconds to end before it kills them
+LONGEST = 40.0
+AIMS = re.compile(r"place\.(evaluating|saving)|checkpoint\..*")
 # sharded head, momentum, an average of the weights; saved in every step
 KILLED = [
     "Global.epochs=2",
@@ -47,53 +58,98 @@ def folder_of(root, labels, per_label):
     return root
 
 
-def kill(root, name, chance, seconds):
+def begun(root, name, restarts, **environment):
+    """Start a run that is to be killed."""
+    changes = [*KILLED, f"Global.output_dir={root / name}"]
+    command = command_of(root, *changes, options=["--restarts", restarts] if restarts else [])
+    return Launched(command, root, **environment)
+
+
+def outcome(started):
+    """Return how a run has ended."""
+    code, text = started.end(240.0)
+    return {
+        "started_again": "started again" in text,
+        "exit_code": code,
+        "traceback": "Traceback" in text,
+        "seconds": round(time.monotonic() - started.started, 1),
+    }
+
+
+def kill(root, name, chance, whole):
     """Kill a rank at a random moment of a run with a restart left; return what came of it."""
-    output = root / name
-    changes = [*KILLED, f"Global.output_dir={output}"]
-    run = Launched(command_of(root, *changes, options=["--restarts", 1]), root)
-    done, rank, start = output / "metrics.jsonl", chance.randrange(2), run.started
+    started = begun(root, name, 1)
+    done, rank, start, seconds = root / name / "metrics.jsonl", chance.randrange(2), None, whole
     # starting takes longest: three of four are killed later, in steps, evaluations and saves
     if chance.random() < 0.75:
-        while not done.is_file() and run.process.poll() is None:
+        while not done.is_file() and started.process.poll() is None:
             time.sleep(0.01)
         start, seconds = time.monotonic(), seconds / 6
     moment = chance.uniform(0.0, seconds)
-    while time.monotonic() - start < moment and run.process.poll() is None:
+    while time.monotonic() - (start or started.started) < moment and started.process.poll() is None:
         time.sleep(0.01)
-    children = run.children() if run.process.poll() is None else []
+    children = started.children() if started.process.poll() is None else []
     steps = done.read_text().count('"train"') if done.is_file() else 0
     # a launcher that has not started its processes yet, or has none any more, has no rank to kill
     if len(children) == 2:
         os.kill(children[rank], signal.SIGKILL)
-    code, text = run.end(240.0)
-    return {
-        "moment": round(moment, 2),
-        "rank": rank,
-        "steps_before": steps,
-        "killed": len(children) == 2,
-        "started_again": "started again" in text,
-        "exit_code": code,
-        "traceback": "Traceback" in text,
-        "seconds": round(time.monotonic() - run.started, 1),
-    }
+    about = {"moment": round(moment, 2), "rank": rank, "steps_before": steps}
+    return {**about, "killed": len(children) == 2, **outcome(started)}
 
 
-def kills(number, seed):
+def points(root):
+    """Return how often each process passes each point in a run that nobody disturbs."""
+
+    def counted(root):
+        passed = []
+        with watching(passed.append):
+            train(str(root / "run.yaml"), [*KILLED, f"Global.output_dir={root / 'counted'}"])
+        return Counter(filter(AIMS.fullmatch, passed))
+
+    first, second = run(counted, 2, root, joined=False)
+    return {(rank, *one) for rank, found in enumerate((first, second)) for one in found.items()}
+
+
+def aim(root, name, chance, passed):
+    """Let a rank kill itself at one of its passings of a point; return what came of it."""
+    rank, point, often = chance.choice(sorted(passed))
+    nth = chance.randint(1, often)
+    started = begun(root, name, 1, **{f"FAULT_OF_{rank}": f"{point}:{nth}:kill"})
+    found = outcome(started)
+    return {"rank": rank, "at": f"{point}:{nth}", "killed": found["started_again"], **found}
+
+
+def stop(root, name, chance, whole):
+    """Kill a rank with no restart left; return how long the launcher needs to end the other."""
+    started = begun(root, name, 0)
+    done, rank = root / name / "metrics.jsonl", chance.randrange(2)
+    while not done.is_file() and started.process.poll() is None:
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0.0, whole / 6))
+    children = started.children() if started.process.poll() is None else []
+    if len(children) == 2:
+        os.kill(children[rank], signal.SIGKILL)
+    since = time.monotonic()
+    started.process.wait(120.0)
+    ended = round(time.monotonic() - since, 2)
+    return {"rank": rank, "killed": len(children) == 2, "ended_after": ended, **outcome(started)}
+
+
+def kills(make, number, seed, prepare=None):
     """Return the outcome of each kill, beside a run that nobody disturbed."""
     with tempfile.TemporaryDirectory() as place:
         root = folder_of(Path(place), 12, 4)
-        whole = Launched(command_of(root, *KILLED, f"Global.output_dir={root / 'whole'}"), root)
+        whole = begun(root, "whole", 0)
         code, text = whole.end(240.0)
         assert code == 0, text
-        seconds, found = time.monotonic() - whole.started, []
+        seconds = time.monotonic() - whole.started
+        given = seconds if prepare is None else prepare(root)
         for index in range(number):
             one = {"seed": seed + index}
-            one |= kill(root, f"killed{index}", random.Random(seed + index), seconds)
+            one |= make(root, f"killed{index}", random.Random(seed + index), given)
             one["equal"] = one["exit_code"] == 0 and equal(root / f"killed{index}", root / "whole")
-            found.append(one)
             print(json.dumps(one), flush=True)
-        return found
+            yield one
 
 
 def equal(one, other):
@@ -105,7 +161,6 @@ def equal(one, other):
 
 def moves(number, seed):
     """Train in A processes, go on in B; return how far the end is from one process's."""
-    found = []
     compiled()
     for index in range(number):
         chance = random.Random(seed + index)
@@ -138,9 +193,8 @@ def moves(number, seed):
                 "weights": largest_difference(moved, alone),
                 "average": average_difference(moved, alone),
             }
-        found.append(one)
         print(json.dumps(one), flush=True)
-    return found
+        yield one
 
 
 def average_difference(one, other):
@@ -150,36 +204,57 @@ def average_difference(one, other):
     return max(float((one[key].double() - other[key].double()).abs().max()) for key in floats)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--moves", type=int, default=20)
-    parser.add_argument("--first", type=int, default=0, help="of the pieces; seeds follow it")
-    parser.add_argument("--to", type=Path, default=Path("build/soak/ranks.json"))
-    asked = parser.parse_args()
-    found = {"kills": {}, "moves": {}}
-    if asked.first and asked.to.is_file():
-        found = json.loads(asked.to.read_text())
-    for what, make, number in (("kills", kills, asked.kills), ("moves", moves, asked.moves)):
-        for one in make(number, 1000 + asked.first) if number else ():
-            found[what][str(one["seed"])] = one
-    hit = [one for one in found["kills"].values() if one["killed"]]
-    far = [max(one["loss"], one["average"]) for one in found["moves"].values()]
-    found["figures"] = {
-        "kills": len(hit),
-        "equal_bit_for_bit": sum(one["equal"] for one in hit),
+def good(found):
+    """Tell whether everything has ended as it must, and print the figures."""
+    kept = {what: list(pieces.values()) for what, pieces in found.items()}
+    hit = {
+        what: [one for one in kept[what] if one["killed"]] for what in ("kills", "aims", "stops")
+    }
+    far = [max(one["loss"], one["average"]) for one in kept["moves"]]
+    ends = [one["ended_after"] for one in hit["stops"]]
+    figures = {what: len(pieces) for what, pieces in hit.items()}
+    figures |= {
+        f"{what}_equal": sum(one["equal"] for one in hit[what]) for what in ("kills", "aims")
+    }
+    figures |= {
+        "aimed_at": dict(Counter(one["at"].partition(":")[0] for one in hit["aims"])),
+        "ended_after_at_most": max(ends, default=None),
         "moves": len(far),
-        "states_equal_bit_for_bit": sum(one["state_equal"] for one in found["moves"].values()),
+        "states_equal_bit_for_bit": sum(one["state_equal"] for one in kept["moves"]),
         "moves_within_1e-3": sum(one < LIMIT for one in far),
         "largest_difference_of_a_move": max(far, default=None),
     }
+    print(json.dumps(figures))
+    exact = [one["equal"] for what in ("kills", "aims") for one in kept[what]]
+    exact += [one["state_equal"] for one in kept["moves"]]
+    told = all(one["exit_code"] == 8 and not one["traceback"] for one in hit["stops"])
+    near = all(difference < LIMIT for difference in far)
+    return all(exact) and told and near and all(seconds < LONGEST for seconds in ends)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    makers = {
+        "kills": partial(kills, kill),
+        "aims": partial(kills, aim, prepare=points),
+        "stops": partial(kills, stop),
+        "moves": moves,
+    }
+    for what in makers:
+        parser.add_argument(f"--{what}", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="of the pieces; seeds follow it")
+    parser.add_argument("--to", type=Path, default=Path("build/soak/ranks.json"))
+    asked = parser.parse_args()
+    found = {what: {} for what in makers}
     asked.to.parent.mkdir(parents=True, exist_ok=True)
-    asked.to.write_text(json.dumps(found, indent=1) + "\n")
-    print(json.dumps(found["figures"]))
-    exact = [one["equal"] for one in found["kills"].values()]
-    exact += [one["state_equal"] for one in found["moves"].values()]
-    good = all(exact) and all(difference < LIMIT for difference in far)
-    return 0 if good else 1
+    if asked.first and asked.to.is_file():
+        found |= json.loads(asked.to.read_text())
+    for what, make in makers.items():
+        number = vars(asked)[what]
+        for one in make(number=number, seed=1000 + asked.first) if number else ():
+            found[what][str(one["seed"])] = one
+            asked.to.write_text(json.dumps(found, indent=1) + "\n")
+    return 0 if good(found) else 1
 
 
 if __name__ == "__main__":
