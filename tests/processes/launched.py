@@ -9,6 +9,7 @@ from pathlib import Path
 # read by every Python process: a fault for one rank, and only before anything was started again
 _FAULTS = """\
 import os
+import sys
 rank = os.environ.get("RANK")
 if rank is not None and os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
     fault = os.environ.get(f"FAULT_OF_{rank}")
@@ -17,6 +18,9 @@ if rank is not None and os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
 folder = os.environ.get(f"FOLDER_OF_{rank}")
 if folder:
     os.chdir(folder)
+path = os.environ.get(f"PATH_OF_{rank}")
+if path:
+    sys.path.insert(0, path)
 """
 
 
@@ -26,7 +30,8 @@ class Launched:
     Args:
         command: What follows ``python``.
         folder: For what it prints, and for what makes the faults.
-        environment: FAULT_OF_<rank>, see lookalike.faults; FOLDER_OF_<rank>, its working folder.
+        environment: FAULT_OF_<rank>, see lookalike.faults; FOLDER_OF_<rank>, its working folder;
+            PATH_OF_<rank>, where it finds modules first.
     """
 
     def __init__(self, command, folder, **environment):

@@ -1,7 +1,10 @@
 """What becomes of a run in several processes when something happens to one of them."""
 
 import os
+import shutil
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import TINY_YAML, make_images, trainer_of, write_list
@@ -9,6 +12,7 @@ from launched import Launched, command_of
 from process_group import run
 from test_training import largest_difference, train
 
+import lookalike
 from lookalike.data.transforms.kernels import compiled
 from lookalike.errors import Interrupted, ProcessError
 from lookalike.training import load_checkpoint
@@ -166,3 +170,28 @@ def test_processes_with_other_lists_refuse_to_start(start, images):
     assert "Train list: 48 images" in text
     assert "44 images" in text
     assert "exitcode  : 8" in text
+
+
+@pytest.mark.slow
+def test_processes_with_other_code_refuse_to_start(start, images):
+    """As on two hosts with two checkouts: another version, another commit, a changed file."""
+    other = images / "other"
+    package = shutil.copytree(Path(lookalike.__file__).parent, other / "lookalike")
+    with open(package / "geometry.py", "a") as file:
+        file.write("# changed\n")
+    (other / "lookalike-0.0.7.dist-info").mkdir()
+    about = "Metadata-Version: 2.1\nName: lookalike\nVersion: 0.0.7\n"
+    (other / "lookalike-0.0.7.dist-info" / "METADATA").write_text(about)
+    who = ["-c", "user.name=x", "-c", "user.email=x"]
+    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "other"]):
+        subprocess.run(["git", *words], cwd=other, check=True)
+    code, text = start(PATH_OF_1=str(other), FOLDER_OF_1=str(other)).end()
+    assert code == 8, text
+    assert text.count("error:") == 1
+    assert "the processes do not run the same, so nothing was started" in text
+    (line,) = [one for one in text.splitlines() if "error:" in one]
+    for what in ("version of lookalike", "commit", "code"):
+        assert f"{what}: " in line
+    assert "0.0.7 in process 1" in line
+    assert "Traceback" not in text
+    assert not list((images / "output").glob("*.jsonl"))

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import lookalike
 from lookalike import processes
 from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run
@@ -115,7 +117,16 @@ def _check_same(own: dict[str, str]) -> None:
 def _versions(about: Mapping[str, Any]) -> dict[str, str]:
     found = {f"version of {name}": text for name, text in about["versions"].items()}
     del found["version of platform"], found["version of python"]
-    return {**found, "commit": str(about["git_commit"])}
+    return {**found, "commit": str(about["git_commit"]), "code": _code()}
+
+
+def _code() -> str:
+    """Return a hash of this package: a copy that was changed has the version it had before."""
+    folder, digest = Path(lookalike.__file__).parent, hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder).as_posix()}\n".encode())
+        digest.update(path.read_bytes())
+    return f"SHA-256 {digest.hexdigest()[:12]}"
 
 
 def _lists(about: Mapping[str, Any]) -> dict[str, str]:
