@@ -6,7 +6,7 @@ single point can be tried instead of hoping that a random moment hits it.
 
 - ``point`` may hold wildcards: ``checkpoint.*``, ``*``.
 - ``nth`` counts from 1; ``3+`` means the third and all later ones, as on a disk that stays full.
-- ``action`` is ``kill`` (SIGKILL), ``raise``, ``sleep`` or ``sleep=SECONDS``, or the name of an
+- ``action`` is ``kill`` (SIGKILL), ``freeze`` (SIGSTOP), ``raise``, ``sleep`` or ``sleep=SECONDS``, or the name of an
   error of the system such as ``enospc``, ``eio``, ``erofs``, ``eacces``, ``estale``.
 
 Source: the way SQLite is tested, https://www.sqlite.org/testing.html, "Anomaly Testing".
@@ -54,7 +54,7 @@ class Fault:
         self.point, self.action, self.passed = point, action, 0
         self.stays = nth.endswith("+")
         number = nth.removesuffix("+")
-        known = ("kill", "raise", "sleep")
+        known = ("kill", "freeze", "raise", "sleep")
         kind = action.partition("=")[0]
         if not number.isdecimal() or (kind not in known and not hasattr(errno, kind.upper())):
             raise ValueError(f"{VARIABLE}={text}: point:nth:action expected, see {__name__}")
@@ -73,6 +73,8 @@ def _fail(action: str, name: str) -> None:
     kind, _, value = action.partition("=")
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "freeze":
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif kind == "raise":
         raise InjectedFault(name)
     elif kind == "sleep":

@@ -151,6 +151,18 @@ def test_one_that_hangs_is_named_and_all_end(images, capfd):
 
 
 @pytest.mark.slow
+def test_one_that_is_frozen_is_named_and_all_end(start):
+    """Stopped in the middle of its training, as by a debugger or a machine that swaps."""
+    started = start("+Global.process_timeout=3", FAULT_OF_1="place.waiting for data:3:freeze")
+    code, text = started.end()
+    assert code == 8, text
+    assert text.count("error:") == 1
+    assert "error: the run hangs: process 1 on host" in text
+    assert "does not answer any more (stopped, dead or cut off); it was last" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
 def test_processes_with_other_lists_refuse_to_start(start, images):
     """As on two hosts whose copies of a list differ; by PyTorch's own launcher."""
     for rank, labels in ((0, 12), (1, 11)):
