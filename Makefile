@@ -83,7 +83,7 @@ soak: $(READY)
 	$(BIN)/python -m tests.soak.flat
 	$(BIN)/python -m tests.soak.workers
 	PYTHONPATH=tests:tests/processes $(BIN)/python -m tests.soak.ranks
-	PYTHONPATH=tests $(BIN)/python -m tests.soak.hosts
+	PYTHONPATH=tests:tests/processes $(BIN)/python -m tests.soak.hosts
 
 clean:
 	rm -rf $(VENV) output data build dist

@@ -16,7 +16,17 @@ SOURCE = Path(lookalike.__file__).parent
 
 # floors from the ground up; rooms on one floor do not know each other
 FLOORS = [
-    {"types", "errors", "geometry", "processes", "place", "archives", "faults", "durable"},
+    {
+        "types",
+        "errors",
+        "geometry",
+        "processes",
+        "rounds",
+        "place",
+        "archives",
+        "faults",
+        "durable",
+    },
     {"config", "paddleclas"},
     {"data", "models", "losses", "optim", "retrieval"},
     {"training", "inference"},

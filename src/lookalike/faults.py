@@ -6,8 +6,9 @@ single point can be tried instead of hoping that a random moment hits it.
 
 - ``point`` may hold wildcards: ``checkpoint.*``, ``*``.
 - ``nth`` counts from 1; ``3+`` means the third and all later ones, as on a disk that stays full.
-- ``action`` is ``kill`` (SIGKILL), ``freeze`` (SIGSTOP), ``raise``, ``sleep`` or ``sleep=SECONDS``,
-  or the name of an error of the system such as ``enospc``, ``eio``, ``erofs``, ``eacces``.
+- ``action`` is ``kill`` (SIGKILL), ``freeze`` (SIGSTOP), ``raise``, ``sleep`` or
+  ``sleep=SECONDS``, or the name of an error of the system such as ``enospc``, ``eio``, ``erofs``,
+  ``eacces``, ``estale``.
 
 Source: the way SQLite is tested, https://www.sqlite.org/testing.html, "Anomaly Testing".
 """

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from lookalike.place import meeting
+from lookalike.rounds import agreed_round
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -50,8 +51,7 @@ def joined(device: torch.device, timeout: float) -> Iterator[Store]:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     wait = timedelta(seconds=timeout)
     store, own, number = next(rendezvous("env://", timeout=wait))
-    # the launcher's store outlives a restart, and with it the addresses of processes that are gone
-    store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    store = PrefixStore(agreed_round(store, own, number, timeout), store)
     group = PrefixStore("group", store)
     dist.init_process_group(backend, store=group, rank=own, world_size=number, timeout=wait)
     try:

@@ -143,8 +143,9 @@ def _configuration(about: Mapping[str, Any]) -> dict[str, str]:
 
 def _notes(job: Job) -> list[str]:
     many, notes = processes.count(), []
-    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    if again != "0":
+    # the launcher of each host counts the failures of its own processes
+    again = max(map(int, processes.each(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))))
+    if again:
         most = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "?")
         notes.append(f"started again after a process had failed, {again} of {most} times.")
     assert job.run.config.DataLoader.Train is not None
