@@ -150,16 +150,18 @@ def test_one_that_hangs_is_named_and_all_end(images, capfd):
     assert (images / "output" / "hang_process_0.txt").is_file()
 
 
-@pytest.mark.slow
-def test_one_that_is_frozen_is_named_and_all_end(start):
-    """Stopped in the middle of its training, as by a debugger or a machine that swaps."""
-    started = start("+Global.process_timeout=3", FAULT_OF_1="place.waiting for data:3:freeze")
-    code, text = started.end()
-    assert code == 8, text
-    assert text.count("error:") == 1
-    assert "error: the run hangs: process 1 on host" in text
-    assert "does not answer any more (stopped, dead or cut off); it was last" in text
-    assert "Traceback" not in text
+def test_one_that_is_frozen_is_named_and_all_end(images, capfd):
+    """Stopped within its training, as by a debugger; under a launcher: tests/soak/ranks.py."""
+    changes = ["+Global.process_timeout=3"]
+    faults = {1: "place.computing:3:freeze"}
+    # the watchdog of the other kills it, and leaves
+    with pytest.raises(Exception, match=r"exit code 8|SIGKILL"):
+        run(in_two, 2, images, changes, faults, joined=False)
+    told = capfd.readouterr().err
+    assert told.count("error: the run hangs") == 1
+    assert "process 1 on host" in told
+    assert "does not answer any more (stopped, dead or cut off); it was last" in told
+    assert not (images / "output" / "hang_process_1.txt").exists()
 
 
 @pytest.mark.slow

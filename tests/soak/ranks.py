@@ -3,7 +3,8 @@
 ``PYTHONPATH=tests:tests/processes python -m tests.soak.ranks`` writes build/soak/ranks.json. Every
 kill must end in the weights of the run that nobody disturbed, bit for bit: at a random moment, or
 aimed at an evaluation, a save, or a write, sync, rename, link or removal of a checkpoint. Without a
-restart left, the launcher must have ended all within ``LONGEST`` seconds of the kill. In every move
+restart left, the launcher must have ended all within ``LONGEST`` seconds of the kill; and of a rank
+frozen by SIGSTOP, which must be named, as many after its timeout. In every move
 from A to B processes the B must have, put together, what the A have saved, bit for bit, and end
 where one process alone ends. ``--kills 5 --moves 0 --first 10`` runs a piece; pieces are added to
 the file.
@@ -17,10 +18,12 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from math import lcm
 from pathlib import Path
@@ -37,6 +40,8 @@ from lookalike.training import load_checkpoint
 LIMIT = 1e-3
 # PyTorch's launcher gives the others 30 seconds to end before it kills them
 LONGEST = 40.0
+# after which a process that is frozen is named
+PATIENCE = 5
 AIMS = re.compile(r"place\.(evaluating|saving)|checkpoint\..*")
 # sharded head, momentum, an average of the weights; saved in every step
 KILLED = [
@@ -58,9 +63,9 @@ def folder_of(root, labels, per_label):
     return root
 
 
-def begun(root, name, restarts, **environment):
+def begun(root, name, restarts, *overrides, **environment):
     """Start a run that is to be killed."""
-    changes = [*KILLED, f"Global.output_dir={root / name}"]
+    changes = [*KILLED, *overrides, f"Global.output_dir={root / name}"]
     command = command_of(root, *changes, options=["--restarts", restarts] if restarts else [])
     return Launched(command, root, **environment)
 
@@ -119,20 +124,29 @@ def aim(root, name, chance, passed):
     return {"rank": rank, "at": f"{point}:{nth}", "killed": found["started_again"], **found}
 
 
-def stop(root, name, chance, whole):
-    """Kill a rank with no restart left; return how long the launcher needs to end the other."""
-    started = begun(root, name, 0)
+def stop(root, name, chance, whole, number=signal.SIGKILL, changes=()):
+    """End a rank with no restart left; return how long the launcher needs to end the other."""
+    started = begun(root, name, 0, *changes)
     done, rank = root / name / "metrics.jsonl", chance.randrange(2)
     while not done.is_file() and started.process.poll() is None:
         time.sleep(0.01)
     time.sleep(chance.uniform(0.0, whole / 6))
     children = started.children() if started.process.poll() is None else []
     if len(children) == 2:
-        os.kill(children[rank], signal.SIGKILL)
+        os.kill(children[rank], number)
     since = time.monotonic()
-    started.process.wait(120.0)
+    with suppress(subprocess.TimeoutExpired):
+        started.process.wait(PATIENCE + LONGEST)
     ended = round(time.monotonic() - since, 2)
-    return {"rank": rank, "killed": len(children) == 2, "ended_after": ended, **outcome(started)}
+    for pid in children if started.process.poll() is None else []:
+        os.kill(pid, signal.SIGKILL)
+    about = {"rank": rank, "killed": len(children) == 2, "ended_after": ended, **outcome(started)}
+    return {**about, "named": f"process {rank} on host" in started.printed()}
+
+
+# a run that is long enough not to be over meanwhile
+LASTING = [f"+Global.process_timeout={PATIENCE}", "Global.epochs=50"]
+freeze = partial(stop, number=signal.SIGSTOP, changes=LASTING)
 
 
 def kills(make, number, seed, prepare=None):
@@ -207,11 +221,11 @@ def average_difference(one, other):
 def good(found):
     """Tell whether everything has ended as it must, and print the figures."""
     kept = {what: list(pieces.values()) for what, pieces in found.items()}
-    hit = {
-        what: [one for one in kept[what] if one["killed"]] for what in ("kills", "aims", "stops")
-    }
+    tries = ("kills", "aims", "stops", "freezes")
+    hit = {what: [one for one in kept[what] if one["killed"]] for what in tries}
     far = [max(one["loss"], one["average"]) for one in kept["moves"]]
     ends = [one["ended_after"] for one in hit["stops"]]
+    after = [one["ended_after"] - PATIENCE for one in hit["freezes"]]
     figures = {what: len(pieces) for what, pieces in hit.items()}
     figures |= {
         f"{what}_equal": sum(one["equal"] for one in hit[what]) for what in ("kills", "aims")
@@ -219,6 +233,7 @@ def good(found):
     figures |= {
         "aimed_at": dict(Counter(one["at"].partition(":")[0] for one in hit["aims"])),
         "ended_after_at_most": max(ends, default=None),
+        "ended_after_the_timeout_at_most": max(after, default=None),
         "moves": len(far),
         "states_equal_bit_for_bit": sum(one["state_equal"] for one in kept["moves"]),
         "moves_within_1e-3": sum(one < LIMIT for one in far),
@@ -227,9 +242,11 @@ def good(found):
     print(json.dumps(figures))
     exact = [one["equal"] for what in ("kills", "aims") for one in kept[what]]
     exact += [one["state_equal"] for one in kept["moves"]]
-    told = all(one["exit_code"] == 8 and not one["traceback"] for one in hit["stops"])
+    alone = [*hit["stops"], *hit["freezes"]]
+    told = all(one["exit_code"] == 8 and not one["traceback"] for one in alone)
+    told = told and all(one["named"] for one in hit["freezes"])
     near = all(difference < LIMIT for difference in far)
-    return all(exact) and told and near and all(seconds < LONGEST for seconds in ends)
+    return all(exact) and told and near and all(seconds < LONGEST for seconds in ends + after)
 
 
 def main():
@@ -238,6 +255,7 @@ def main():
         "kills": partial(kills, kill),
         "aims": partial(kills, aim, prepare=points),
         "stops": partial(kills, stop),
+        "freezes": partial(kills, freeze),
         "moves": moves,
     }
     for what in makers:
