@@ -136,6 +136,15 @@ def test_files_and_functions_are_short():
 RESTRICTED = "pickles.py"
 
 
+def test_no_two_files_of_tests_have_one_name():
+    """Pytest would collect one of them only; tests import from each other by these names."""
+    names = [
+        path.name for path in Path(__file__).parent.rglob("*.py") if path.name != "__init__.py"
+    ]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= {"__main__.py"}
+
+
 def test_nothing_is_evaluated_or_unpickled():
     forbidden = {"eval", "exec", "compile", "__import__"}
     found = []

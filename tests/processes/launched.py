@@ -6,13 +6,13 @@ import sys
 import time
 from pathlib import Path
 
-# read by every Python process: a fault for one rank, and only before anything was started again
+# read by every Python process: a fault for one rank, and another one after it was started again
 _FAULTS = """\
 import os
 import sys
 rank = os.environ.get("RANK")
-if rank is not None and os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0":
-    fault = os.environ.get(f"FAULT_OF_{rank}")
+starts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+for fault in os.environ.get(f"FAULT_OF_{rank}", "").split(";")[starts : starts + 1]:
     if fault:
         os.environ["LOOKALIKE_FAULT"] = fault
 folder = os.environ.get(f"FOLDER_OF_{rank}")
@@ -30,8 +30,8 @@ class Launched:
     Args:
         command: What follows ``python``.
         folder: For what it prints, and for what makes the faults.
-        environment: FAULT_OF_<rank>, see lookalike.faults; FOLDER_OF_<rank>, its working folder;
-            PATH_OF_<rank>, where it finds modules first.
+        environment: FAULT_OF_<rank>, see lookalike.faults, one for each start; FOLDER_OF_<rank>,
+            its working folder; PATH_OF_<rank>, where it finds modules first.
     """
 
     def __init__(self, command, folder, **environment):

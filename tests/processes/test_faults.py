@@ -51,26 +51,20 @@ def start(images):
 
 @pytest.mark.slow
 def test_a_killed_process_is_told_once_and_restarts_go_on_to_the_same_bits(start, images):
-    """Killed in a step with a restart left, then in an evaluation with none."""
+    """Killed in a step with a restart left, then in an evaluation with none; then resumed."""
     code, text = start(
-        "Global.output_dir=" + str(images / "killed"),
-        options=["--restarts", 1],
-        FAULT_OF_1="place.computing:3:kill",
-    ).end()
-    assert code == 0, text
-    assert "started again after a process had failed, 1 of 1 times" in text
-    assert "Traceback" not in text
-    run(uninterrupted, 2, images, joined=False)
-    killed, whole = load_checkpoint(images / "killed"), load_checkpoint(images / "whole")
-    assert largest_difference(killed, whole) == 0.0
-    assert killed.state["averages"] == whole.state["averages"]
-    code, text = start(
-        "Global.output_dir=" + str(images / "alone"), FAULT_OF_1="place.evaluating:1:kill"
+        options=["--restarts", 1], FAULT_OF_1="place.computing:3:kill;place.evaluating:1:kill"
     ).end()
     assert code == 8, text
+    assert "started again after a process had failed, 1 of 1 times" in text
     assert text.count("error:") == 1
     assert "process 1 of 2 was ended by signal 9" in text
     assert "Traceback" not in text
+    run(in_two, 2, images, [], {}, True, joined=False)
+    run(uninterrupted, 2, images, joined=False)
+    killed, whole = load_checkpoint(images / "output"), load_checkpoint(images / "whole")
+    assert largest_difference(killed, whole) == 0.0
+    assert killed.state["averages"] == whole.state["averages"]
 
 
 def uninterrupted(root, *more):
@@ -165,47 +159,37 @@ def test_one_that_is_frozen_is_named_and_all_end(images, capfd):
 
 
 @pytest.mark.slow
-def test_processes_with_other_lists_refuse_to_start(start, images):
-    """As on two hosts whose copies of a list differ; by PyTorch's own launcher."""
-    for rank, labels in ((0, 12), (1, 11)):
-        folder = images / f"host{rank}"
-        folder.mkdir()
-        rows = (images / "train.txt").read_text().splitlines()[: 4 * labels]
-        (folder / "train.txt").write_text("\n".join(rows) + "\n")
-    code, text = start(
-        "DataLoader.Train.dataset.cls_label_path=train.txt",
-        number=0,
-        launcher=TORCHRUN,
-        FOLDER_OF_0=str(images / "host0"),
-        FOLDER_OF_1=str(images / "host1"),
-    ).end()
-    assert code != 0
-    assert text.count("error: the processes do not run the same, so nothing was started") == 1
-    assert "Train list: 48 images" in text
-    assert "44 images" in text
-    assert "exitcode  : 8" in text
-
-
-@pytest.mark.slow
-def test_processes_with_other_code_refuse_to_start(start, images):
-    """As on two hosts with two checkouts: another version, another commit, a changed file."""
-    other = images / "other"
+def test_processes_with_other_lists_or_code_refuse_to_start(start, images):
+    """As on two hosts with a checkout and a list each; by PyTorch's own launcher."""
+    rows = (images / "train.txt").read_text().splitlines()
+    here, other = images / "host0", images / "host1"
     package = shutil.copytree(Path(lookalike.__file__).parent, other / "lookalike")
     with open(package / "geometry.py", "a") as file:
         file.write("# changed\n")
     (other / "lookalike-0.0.7.dist-info").mkdir()
     about = "Metadata-Version: 2.1\nName: lookalike\nVersion: 0.0.7\n"
     (other / "lookalike-0.0.7.dist-info" / "METADATA").write_text(about)
+    here.mkdir()
+    for folder, number in ((here, 48), (other, 44)):
+        (folder / "train.txt").write_text("\n".join(rows[:number]) + "\n")
     who = ["-c", "user.name=x", "-c", "user.email=x"]
     for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "other"]):
         subprocess.run(["git", *words], cwd=other, check=True)
-    code, text = start(PATH_OF_1=str(other), FOLDER_OF_1=str(other)).end()
-    assert code == 8, text
-    assert text.count("error:") == 1
-    assert "the processes do not run the same, so nothing was started" in text
+    code, text = start(
+        "DataLoader.Train.dataset.cls_label_path=train.txt",
+        number=0,
+        launcher=TORCHRUN,
+        FOLDER_OF_0=str(here),
+        FOLDER_OF_1=str(other),
+        PATH_OF_1=str(other),
+    ).end()
+    assert code != 0
+    assert "exitcode  : 8" in text
     (line,) = [one for one in text.splitlines() if "error:" in one]
+    assert "the processes do not run the same, so nothing was started" in line
     for what in ("version of lookalike", "commit", "code"):
         assert f"{what}: " in line
     assert "0.0.7 in process 1" in line
-    assert "Traceback" not in text
+    assert "Train list: 48 images" in line
+    assert "44 images" in line
     assert not list((images / "output").glob("*.jsonl"))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -144,14 +145,19 @@ class Watchdog:
         first = self._read()
         # others report meanwhile, and so does this one
         for _ in range(3):
-            if self._over.wait(self.beat):
+            if self._over.wait(self.beat) or self.store.check(["verdict"]):
                 return
             self._report()
         second = self._read()
         text = verdict(first, second, self.timeout - 2 * self.beat)
-        if text is not None and self.store.add("verdicts", 1) == 1:
+        if text is None:
+            return
+        if self.store.add("verdicts", 1) == 1:
             self._tell(f"error: the run hangs: {text}.")
             self.store.set("verdict", text)
+        else:
+            # another one is about to say it, and will not wait for long
+            self.store.wait(["verdict"], timedelta(seconds=self.timeout))
 
     def _tell(self, text: str) -> None:
         where = self.folder / "hang_process_<n>.txt"
@@ -164,18 +170,23 @@ class Watchdog:
             file.write(f"{text}\n\n")
             file.flush()
             faulthandler.dump_traceback(file, all_threads=True)
+        # the store may end with the process that holds it, a moment before this one
+        with suppress(RuntimeError):
+            self._end_frozen()
+        self.leave(ProcessError("").exit_code)
+
+    def _end_frozen(self) -> None:
+        """Give the others time to write, and end those of this host that do not answer."""
         first = self._read()
-        self.store.add("written", 1)
         for _ in range(3):
             self._report()
             time.sleep(self.beat)
-        silent = frozen(first, second := self._read())
-        for rank in silent:
+        second = self._read()
+        for rank in frozen(first, second):
             report = second[rank]
             if report is not None and report.host == _host() and _same_parent(report):
                 with suppress(ProcessLookupError):
                     os.kill(report.pid, signal.SIGKILL)
-        self.leave(ProcessError("").exit_code)
 
     def _stop_without_launcher(self) -> None:
         """Ask this process to save and stop once what started it has been killed."""
