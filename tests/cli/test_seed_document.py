@@ -98,6 +98,7 @@ def test_labels_beyond_the_head_are_named_with_file_line_and_fix(folder, lookali
     assert "relabel" in done.stderr
 
 
+@pytest.mark.walkthrough
 def test_trains_evaluates_saves_and_resumes(folder, lookalike):
     done = lookalike("train", "-c", folder / "with_eval.yaml", *options(folder))
     assert done.returncode == 0, done.stderr

@@ -34,6 +34,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.walkthrough
 def test_the_guides_commands_convert_and_fine_tune(folder, lookalike):
     convert, train = (re.sub(r"(?<=-c )configs/", f"{ROOT}/configs/", line) for line in COMMANDS)
     words = [*convert.split(), "-o", f"Arch.Head.class_num={CLASSES}"]
