@@ -19,9 +19,9 @@ from lookalike.config.global_section import GlobalSection
 from lookalike.config.schema import ArchSection, DistillationSection, SlimSection
 from lookalike.errors import CheckpointError, ConfigError, masked
 from lookalike.models.embedding_model import EmbeddingModel as PlainEmbeddingModel
-from lookalike.models.weights import load_state, read_weights
+from lookalike.models.weights import MODEL_FILE, load_state, read_weights
 
-CONFIG, CARD, WEIGHTS = "config.json", "README.md", "model.safetensors"
+CONFIG, CARD, WEIGHTS = "config.json", "README.md", MODEL_FILE
 _LARGEST_CONFIG = 200_000
 
 

@@ -182,8 +182,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def _by_rows(path: Path) -> dict[str, Tensor]:
     """Return what several processes have saved by rows beside a checkpoint's file."""
     tables = tables_in(path.parent) if path.name == MODEL_FILE else None
-    names = {} if tables is None else of_model(tables.about)
-    found = {} if tables is None else tables.read(names.values(), {})
+    if tables is None:
+        return {}
+    names = of_model(tables.about)
+    found = tables.read(names.values(), {})
     return {key: found[name] for key, name in names.items()}
 
 

@@ -68,12 +68,13 @@ def save(
         "best_epoch": best.epoch,
         **trainer.facts,
     }
+    writes = processes.rank() == 0  # the others write rows only
     save_checkpoint(
         trainer.folder / name,
         model={key: one for key, one in tensors.items() if isinstance(one, Tensor)},
         state={**state, "update": update},
         facts=facts,
-        documents=None if trainer.documents is None else trainer.documents(facts),
+        documents=trainer.documents(facts) if writes and trainer.documents is not None else None,
         keep_previous=name == LATEST,
         tables=tables,
     )

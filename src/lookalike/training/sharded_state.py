@@ -15,7 +15,7 @@ from lookalike.models.sharded import Rows, sharded_parameters, stepped_parameter
 from lookalike.models.tables import MODEL, Part, table_name
 from lookalike.training.checkpoint import Checkpoint
 from lookalike.training.fully_sharded import as_shards
-from lookalike.training.stand_ins import stand_in
+from lookalike.training.stand_ins import stand_in, table_of
 from lookalike.training.update import Update
 
 Change = Callable[[Any, Rows, str], Any]
@@ -140,8 +140,13 @@ def _optimizer(
             continue
         kept[index] = {
             key: change(value, own, table_name("optimizer", number, index, key))
-            if not isinstance(value, Tensor) or value.ndim
+            if _has_rows(value)
             else value
             for key, value in kept[index].items()
         }
     return {**state, "state": kept}
+
+
+def _has_rows(value: Any) -> bool:
+    """Tell whether something is kept for each row, here or on the disk: not so a count of steps."""
+    return value.ndim > 0 if isinstance(value, Tensor) else table_of(value) is not None

@@ -20,9 +20,14 @@ def stand_in(name: str) -> dict[str, str]:
     return {_KEY: name}
 
 
-def _name(value: Mapping[Any, Any]) -> str | None:
-    """Return the name of the table that a mapping stands for; None for any other mapping."""
-    name = value.get(_KEY) if len(value) == 1 else None
+def table_of(value: Any) -> str | None:
+    """Return the name of the table that a value stands for; None for what stands for none.
+
+    Example:
+        >>> table_of(stand_in("one")), table_of({"step": 1}), table_of(1)
+        ('one', None, None)
+    """
+    name = value.get(_KEY) if isinstance(value, Mapping) and len(value) == 1 else None
     return name if isinstance(name, str) else None
 
 
@@ -33,7 +38,7 @@ def stood_for(value: Any) -> Iterator[str]:
         >>> list(stood_for({"a": [stand_in("one"), 2], "b": stand_in("two")}))
         ['one', 'two']
     """
-    name = _name(value) if isinstance(value, Mapping) else None
+    name = table_of(value)
     if name is not None:
         yield name
         return
@@ -51,10 +56,10 @@ def filled(value: Any, tables: Mapping[str, Tensor]) -> Any:
     """
     if isinstance(value, Tensor):
         return value.clone()
+    name = table_of(value)
+    if name is not None:
+        return tables[name]
     if isinstance(value, Mapping):
-        name = _name(value)
-        if name is not None:
-            return tables[name]
         return {key: filled(one, tables) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(filled(one, tables) for one in value)
