@@ -40,34 +40,61 @@ def test_it_holds_what_a_deque_holds(size, counts):
         assert memory.position == number % size
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("size", [1, 4, 6, 9, 20])
 @pytest.mark.parametrize("name", SPECS)
-def test_the_loss_is_that_of_the_batch_against_itself_and_the_latest_embeddings(name):
-    loss = build("loss", {name: SPECS[name] | XBM})
-    plain = build("loss", {name: SPECS[name] | XBM | {"start_iter": 10_000}})
-    latest = deque(maxlen=20)
+def test_the_loss_is_that_of_the_batch_against_itself_and_the_latest_embeddings(
+    name, size, normalize
+):
+    spec = SPECS[name] | XBM | {"xbm_size": size, "normalize_feature": normalize}
+    loss = build("loss", {name: spec})
+    plain = build("loss", {name: spec | {"start_iter": 10_000}})
+    latest = deque(maxlen=size)
     for step in range(9):
         features, labels = batch(step)
-        found, expected = loss(features, labels), plain(features, labels)
+        features = features if normalize else 0.4 * features  # lengths on both sides of 1
+        found, expected = loss(features, labels[:, None]), plain(features, labels)
         if step >= 2:
-            unit = torch.nn.functional.normalize(features)
-            latest.extend(zip(unit, labels, strict=True))
-            rows, ids = zip(*latest, strict=True)
-            against = _against(loss, unit, labels, torch.stack(rows), torch.stack(ids))
-            expected = expected + 0.5 * against
+            rows = torch.nn.functional.normalize(features) if normalize else features
+            latest.extend((step, i, rows[i], labels[i]) for i in range(len(rows)))
+            expected = expected + 0.5 * _against(loss, step, rows, labels, latest)
         torch.testing.assert_close(found, expected)
 
 
-def _against(loss, unit, labels, rows, ids):
-    """Compute one anchor at a time, from the definition."""
-    total = 0.0
-    for anchor, label in zip(unit, labels, strict=True):
-        similarity = rows @ anchor
-        pos, neg = similarity[ids == label], similarity[ids != label]
+def _against(loss, step, rows, labels, latest):
+    """Compute one anchor at a time, from the definition; an entry is known by step and place."""
+    terms = []
+    for i, (anchor, label) in enumerate(zip(rows, labels, strict=True)):
+        others = [one for one in latest if one[:2] != (step, i)]
+        pos = [float(anchor @ x) for _, _, x, y in others if y == label]
+        neg = [float(anchor @ x) for _, _, x, y in others if y != label]
         if hasattr(loss, "epsilon"):
-            total += (1 - pos[pos < 1 - 1e-5]).sum() + neg[neg > 0.3].sum()
-        else:
-            total += (neg.max() - pos.min() + 0.5).clamp_min(0)
-    return total / len(unit)
+            terms.append(sum(1 - s for s in pos if s < 1 - 1e-5) + sum(s for s in neg if s > 0.3))
+        elif pos and neg:
+            terms.append(max(0.0, max(neg) - min(pos) + 0.5))
+    return sum(terms) / max(len(terms), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("ContrastiveLoss_XBM", 0.0), ("TripletAngularMarginLoss_XBM", 0.49)],
+)
+def test_no_image_in_the_memory_is_its_own_positive(name, expected):
+    """By its length it would be one: [.1, 0] has a similarity of 0.01 with itself.
+
+    In the batch, as in the reference, the triplet loss takes an anchor for its own positive.
+    """
+    spec = {"margin": 0.5, "xbm_size": 8, "xbm_weight": 1.0, "start_iter": 0}
+    spec |= {"embedding_size": 2, "normalize_feature": False}
+    loss = build("loss", {name: spec})
+    features = torch.tensor([[0.1, 0.0], [0.0, 0.1]], requires_grad=True)
+    value = loss(features, torch.tensor([0, 1]))
+    assert value.item() == pytest.approx(expected)
+    (gradient,) = torch.autograd.grad(value, features)
+    if expected == 0.0:
+        assert not gradient.any()
+        # nor is the same embedding of the step before
+        assert loss(features, torch.tensor([0, 1])) == 0.0
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -52,11 +52,11 @@ def triplet(x, labels, margin):
     return mean(terms)
 
 
-def angular(x, labels, add_absolute=False, reduction="mean"):
+def angular(x, labels, add_absolute=False, reduction="mean", with_self=True):
     x, hinges, absolute = unit(x), [], []
     for i in range(len(x)):
-        positives, negatives = split(labels, i, with_self=True)
-        if not negatives:
+        positives, negatives = split(labels, i, with_self)
+        if not positives or not negatives:
             continue
         near = min(dot(x[i], x[j]) for j in positives)
         far = max(dot(x[i], x[j]) for j in negatives)
@@ -235,7 +235,10 @@ PLAIN = {
     "TripletLossV2": ({"margin": 0.5}, lambda x, y: triplet(unit(x), y, 0.5)),
     "TripletLossForMetaBIN": ({"margin": 0.3}, lambda x, y: triplet(x, y, 0.3)),
     "TripletAngularMarginLoss": ({}, angular),
-    "TripletAngularMarginLoss_XBM": ({**XBM, "feat_dim": 4}, lambda x, y: 2 * angular(x, y)),
+    "TripletAngularMarginLoss_XBM": (
+        {**XBM, "feat_dim": 4},
+        lambda x, y: angular(x, y) + angular(x, y, with_self=False),
+    ),
     "ContrastiveLoss": ({"margin": 0.3, "embedding_size": 4}, contrastive),
     "ContrastiveLoss_XBM": (
         {**XBM, "margin": 0.3, "embedding_size": 4},

@@ -83,11 +83,23 @@ class TripletAngularMarginLoss(nn.Module):
         labels: Tensor,
         others: Tensor | None = None,
         other_labels: Tensor | None = None,
+        own: Tensor | None = None,
     ) -> Tensor:
-        """Return the loss of anchors ``[B, D]`` with positives and negatives from ``[N, D]``."""
-        partners = Partners(labels, other_labels)
+        """Return the loss of anchors ``[B, D]`` with positives and negatives from ``[N, D]``.
+
+        Args:
+            features: The anchors.
+            labels: Theirs.
+            others: What they are paired with; the anchors themselves if None.
+            other_labels: Theirs.
+            own: ``[B]``, the place of each anchor among the others, which is not its positive; -1
+                for one that has none.
+        """
+        partners = Partners(labels, other_labels, own)
         positive, negative = hardest_similarities(features, others, partners)
-        counts = (partners.num_same > 0) & (partners.num_negatives > 0)
+        # in the batch an anchor is its own positive
+        num_positives = partners.num_same if others is None else partners.num_positives
+        counts = (num_positives > 0) & (partners.num_negatives > 0)
         loss = self._reduced((negative - positive + self.margin).relu(), counts)
         if not self.add_absolute:
             return loss
@@ -104,6 +116,10 @@ class TripletAngularMarginLoss(nn.Module):
 
 class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
     """Angular triplet loss of the batch, and of the batch against a memory of earlier batches.
+
+    As in the paper, the batch enters the memory first. In the memory an image is not its own
+    positive, and an anchor without a positive there does not count; embeddings of the image from
+    earlier steps are other views of it, and count.
 
     Source: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020, algorithm 1.
     https://arxiv.org/abs/1912.06798
@@ -157,8 +173,8 @@ class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
         loss = self.against(features, labels)
-        if self.training:
-            self.memory.push(features.detach(), labels)
+        own = self.memory.push(features.detach(), labels) if self.training else None
         if self.memory.filled == 0:
             return loss
-        return loss + self.xbm_weight * self.against(features, labels, *self.memory.contents())
+        earlier = self.against(features, labels, *self.memory.contents(), own)
+        return loss + self.xbm_weight * earlier

@@ -17,7 +17,9 @@ class ContrastiveLoss(nn.Module):
     """Pull every pair of one label together, push pairs of two apart down to a similarity.
 
     ``1/B sum_i [sum over positives (1 - s_ij) + sum over negatives with s_ij > margin of s_ij]``,
-    s being the cosine. Positives more similar than ``1 - epsilon`` are left out.
+    s being the cosine. An image is never its own positive: positives more similar than
+    ``1 - epsilon`` are left out, and without ``normalize`` also those as good as equal to it,
+    ``|a - b|^2 <= epsilon (|a|^2 + |b|^2)``, which is the same for embeddings of length one.
 
     Source: Hadsell et al., "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006,
     on cosines as in Wang et al., "Cross-Batch Memory", CVPR 2020.
@@ -61,11 +63,16 @@ class ContrastiveLoss(nn.Module):
 
     def _sum(self, features: Tensor, others: Tensor | None, partners: Partners) -> Tensor:
         share = 1.0 / max(len(features), 1)
+        paired = features if others is None else others
+        lengths, other_lengths = (x.detach().square().sum(dim=1) for x in (features, paired))
 
         def block_loss(block: Tensor, part: slice) -> Tensor:
             near = partners.of(part)
             similar = near.read(block)
             positive = near.positive & (similar < 1.0 - self.epsilon)
+            if not self.normalize:
+                both = lengths[part, None] + other_lengths[near.columns]
+                positive &= both - 2.0 * similar > self.epsilon * both
             pull = (1.0 - similar).masked_fill_(~positive, 0.0).sum()
             near.fill_(block, -torch.inf)
             push = F.threshold(block, self.margin, 0.0).sum()
@@ -78,6 +85,9 @@ class ContrastiveLoss(nn.Module):
 
 class ContrastiveLossXBM(ContrastiveLoss):
     """Contrastive loss of the batch, and of the batch against a memory of earlier batches.
+
+    As in the paper, the batch enters the memory first. An image is not paired with its own entry;
+    its embeddings of earlier steps are other views of it, and count.
 
     Source: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020, algorithm 1.
     https://arxiv.org/abs/1912.06798
@@ -120,10 +130,9 @@ class ContrastiveLossXBM(ContrastiveLoss):
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = self._features(output)
         loss = self._sum(features, None, Partners(labels))
-        if self.training:
-            self.memory.push(features.detach(), labels)
+        own = self.memory.push(features.detach(), labels) if self.training else None
         if self.memory.filled == 0:
             return loss
         kept, kept_labels = self.memory.contents()
-        earlier = self._sum(features, kept, Partners(labels, kept_labels))
+        earlier = self._sum(features, kept, Partners(labels, kept_labels, own))
         return loss + self.xbm_weight * earlier

@@ -26,7 +26,9 @@ class CrossBatchMemory(nn.Module):
     Example:
         >>> memory = CrossBatchMemory(size=3, embedding_size=1)
         >>> memory.push(torch.tensor([[1.0], [2.0]]), torch.tensor([0, 0]))
+        tensor([0, 1])
         >>> memory.push(torch.tensor([[3.0], [4.0]]), torch.tensor([7, 7]))
+        tensor([2, 0])
         >>> memory.contents()[1].sort()[0].tolist()
         [0, 7, 7]
     """
@@ -51,23 +53,31 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("iteration", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def push(self, features: Tensor, labels: Tensor) -> None:
-        """Add embeddings ``[B, D]`` with their labels ``[B]``; of too many, the last ones."""
+    def push(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Add embeddings ``[B, D]`` with their labels ``[B]``; of too many, the last ones.
+
+        Returns:
+            The place ``[B]`` of each in ``contents()``, -1 for one that is not in it.
+        """
         self.iteration += 1
+        places = torch.full((len(features),), -1, device=self.labels.device)
         if self.iteration <= self.start_iter:
-            return
+            return places
         if features.shape[1] != self.embedding_size:
             raise ValueError(
                 f"embeddings have {features.shape[1]} numbers, the memory was made for "
                 f"{self.embedding_size}; set the loss's embedding_size to {features.shape[1]}."
             )
         count = len(features)
-        latest = min(count, self.size)
-        slots = (self.position + count - latest + self._steps(latest)) % self.size
-        self.features[slots] = features[-latest:].to(self.features.dtype)
-        self.labels[slots] = labels.reshape(-1)[-latest:].to(self.labels.dtype)
+        first = max(count - self.size, 0)
+        steps = torch.arange(first, count, device=self.labels.device)
+        slots = (self.position + steps) % self.size
+        self.features[slots] = features[first:].to(self.features.dtype)
+        self.labels[slots] = labels.reshape(-1)[first:].to(self.labels.dtype)
         self.position.copy_((self.position + count) % self.size)
         self.filled.copy_((self.filled + count).clamp_max(self.size))
+        places[first:] = slots
+        return places
 
     def contents(self) -> tuple[Tensor, Tensor]:
         """Return the embeddings ``[N, D]`` and labels ``[N]`` in it, in no particular order.
@@ -76,6 +86,3 @@ class CrossBatchMemory(nn.Module):
         """
         filled = int(self.filled)
         return self.features[:filled], self.labels[:filled]
-
-    def _steps(self, count: int) -> Tensor:
-        return torch.arange(count, device=self.labels.device)

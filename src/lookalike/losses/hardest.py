@@ -74,14 +74,15 @@ def hardest_similarities(
 ) -> tuple[Tensor, Tensor]:
     """Return the inner products of each anchor with its hardest positive and negative.
 
-    An anchor is a positive of itself. Without a positive or a negative it is any pair's.
+    In the batch an anchor is a positive of itself, among others it is not. Without a positive or a
+    negative it is any pair's.
 
     Args:
         features: ``[A, D]``.
         others: ``[B, D]``; the anchors themselves if None.
         partners: Of the anchors with the others.
     """
-    least, most = _search(features.detach(), others, partners, None, own=True)
+    least, most = _search(features.detach(), others, partners, None, own=others is None)
     others = features if others is None else others
     positive, negative = (
         (features * others.index_select(0, at)).sum(dim=1) for at in (least, most)

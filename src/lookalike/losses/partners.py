@@ -46,7 +46,7 @@ class Partners:
     Args:
         labels: ``[A]`` or ``[A, 1]`` int64; or ``[A, C]`` 0/1: sharing one class is enough.
         others: ``[B]`` likewise. If None they are the anchors, and none is its own positive.
-        own: ``[A]``, where the anchors stand among the others, if they are some of them.
+        own: ``[A]``, where the anchors stand among the others, -1 for one that does not.
 
     Example:
         >>> partners = Partners(torch.tensor([3, 5, 3]))
@@ -63,17 +63,18 @@ class Partners:
             own = torch.arange(len(labels), device=labels.device)
         others = labels if others is None else others
         self._own = own
+        itself = labels.new_zeros((), dtype=torch.int64) if own is None else (own >= 0).long()
         if labels.ndim == 2 and labels.shape[1] > 1:
             same = same_label(labels, others)
             order, self._count = same.nonzero()[:, 1], same.sum(dim=1)
             self._first = self._count.cumsum(dim=0) - self._count
-            itself = 0 if own is None else same.gather(1, own[:, None])[:, 0].long()
+            if own is not None:  # an image without any class shares none with itself
+                itself = itself * same.gather(1, own.clamp_min(0)[:, None])[:, 0]
         else:
             labels = labels.reshape(-1).contiguous()
             ordered, order = others.reshape(-1).to(labels.dtype).sort(stable=True)
             self._first = torch.searchsorted(ordered, labels)
             self._count = torch.searchsorted(ordered, labels, right=True) - self._first
-            itself = 0 if own is None else 1
         self._order = F.pad(order, (0, 1))  # an anchor alone reads the place behind its own
         self.num_same, self.num_positives = self._count, self._count - itself
         self.num_negatives = len(others) - self._count
