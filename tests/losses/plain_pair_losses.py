@@ -48,7 +48,6 @@ def circle(x, labels, m=0.4, gamma=80.0):
 def multi_similarity(x, labels, alpha=2.0, beta=50.0, base=0.5, epsilon=0.1):
     similarity = unit(x) @ unit(x).T
     positive, negative = relations(labels)
-    counts = positive.any(dim=1) & negative.any(dim=1)
     if epsilon is not None:
         most = similarity.masked_fill(~negative, -torch.inf).amax(dim=1, keepdim=True)
         least = similarity.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
@@ -56,7 +55,7 @@ def multi_similarity(x, labels, alpha=2.0, beta=50.0, base=0.5, epsilon=0.1):
         negative = negative & (similarity > least - epsilon)
     pull = log_one_plus_exp(log_sum_exp(-alpha * (similarity - base), positive)) / alpha
     push = log_one_plus_exp(log_sum_exp(beta * (similarity - base), negative)) / beta
-    return mean_of(pull + push, counts)
+    return (pull + push).mean()
 
 
 def cosface(x, labels, margin=0.25, gamma=16.0):

@@ -177,17 +177,16 @@ def dch(x, labels):
 
 
 def multi_similarity(x, labels, epsilon=0.1):
-    x, terms = unit(x), []
+    x, total = unit(x), 0.0
     for i in range(len(x)):
         positives, negatives = split(labels, i)
-        if not positives or not negatives:
-            continue
         pos, neg = ([dot(x[i], x[j]) for j in js] for js in (positives, negatives))
-        kept = [s for s in pos if epsilon is None or s < max(neg) + epsilon]
-        pushed = [s for s in neg if epsilon is None or s > min(pos) - epsilon]
-        pull = math.log(1 + sum(math.exp(-2 * (s - 0.5)) for s in kept)) / 2
-        terms.append(pull + math.log(1 + sum(math.exp(50 * (s - 0.5)) for s in pushed)) / 50)
-    return mean(terms)
+        most, least = max(neg, default=-math.inf), min(pos, default=math.inf)
+        kept = [s for s in pos if epsilon is None or s < most + epsilon]
+        pushed = [s for s in neg if epsilon is None or s > least - epsilon]
+        total += math.log(1 + sum(math.exp(-2 * (s - 0.5)) for s in kept)) / 2
+        total += math.log(1 + sum(math.exp(50 * (s - 0.5)) for s in pushed)) / 50
+    return total / len(x)
 
 
 def circle(x, labels):
@@ -308,6 +307,18 @@ def test_other_settings_are_their_definitions(labels, seed):
     loss = build("loss", {"MultiSimilarityLoss": {"epsilon": None}})
     expected = multi_similarity(rows, labels, None)
     assert loss(features, torch.tensor(labels)).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("labels", "all_pairs", "mined"), [([0, 0, 1], 0.598277, 0.430583), ([0, 1, 2], 0.505009, 0.0)]
+)
+def test_multi_similarity_is_the_mean_over_all_anchors(labels, all_pairs, mined):
+    """By equation 15 an anchor without a positive pushes its negatives away."""
+    features, labels = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2]]), torch.tensor(labels)
+    args = {"alpha": 2.0, "beta": 50.0, "base": 0.5}
+    for epsilon, expected in ((None, all_pairs), (0.1, mined)):
+        loss = build("loss", {"MultiSimilarityLoss": {**args, "epsilon": epsilon}})
+        assert loss(features, labels).item() == pytest.approx(expected, abs=5e-7)
 
 
 # the circle loss's paces have no gradient, by definition

@@ -132,11 +132,13 @@ def test_the_real_package(name, args):
     assert torch.isfinite(value)
 
 
-def test_multi_similarity_is_theirs_where_every_anchor_counts():
+@pytest.mark.parametrize("labels", [[0, 0, 1, 1, 2, 2, 2, 0], [0, 1, 1, 2, 3, 4, 5, 1], [0] * 8])
+@pytest.mark.parametrize("miner", ["MultiSimilarityMiner", None])
+def test_multi_similarity_is_theirs(miner, labels):
     pytest.importorskip("pytorch_metric_learning")
-    labels = torch.tensor([0, 0, 1, 1, 2, 2, 2, 0])
-    theirs = build("loss", {"pml.MultiSimilarityLoss": {"miner": "MultiSimilarityMiner"}})
-    ours = build("loss", {"MultiSimilarityLoss": {}})
+    theirs = build("loss", {"pml.MultiSimilarityLoss": {"miner": miner}})
+    ours = build("loss", {"MultiSimilarityLoss": {"epsilon": None if miner is None else 0.1}})
+    labels = torch.tensor(labels)
     torch.testing.assert_close(ours(FEATURES, labels), theirs(FEATURES, labels))
 
 
@@ -145,3 +147,126 @@ def test_circle_loss_is_theirs_where_every_anchor_counts():
     labels = torch.tensor([0, 0, 1, 1, 2, 2, 2, 0])
     ours, theirs = (build("loss", {name: {}}) for name in ("CircleLoss", "pml.CircleLoss"))
     torch.testing.assert_close(ours(FEATURES, labels), theirs(FEATURES, labels))
+
+
+def stream(step):
+    generator = torch.Generator().manual_seed(step)
+    return torch.randn(6, 4, generator=generator), torch.randint(0, 3, (6,), generator=generator)
+
+
+XBM = {"embedding_size": 4, "memory_size": 16}
+INNER = {"neg_margin": 0.3, "distance": {"CosineSimilarity": None}, "pos_margin": 0.9}
+MEMORIES = {
+    "by name": {"loss": {"name": "ContrastiveLoss", **INNER}, "miner": "MultiSimilarityMiner"},
+    "nested": {"loss": {"ContrastiveLoss": INNER}, "miner": {"MultiSimilarityMiner": {}}},
+    "prefixed": {"loss": {"pml.ContrastiveLoss": INNER}, "miner": {"name": "MultiSimilarityMiner"}},
+}
+
+
+def their_memory():
+    from pytorch_metric_learning import distances, losses, miners
+
+    loss = losses.ContrastiveLoss(0.9, 0.3, distance=distances.CosineSimilarity())
+    return losses.CrossBatchMemory(loss, 4, 16, miner=miners.MultiSimilarityMiner())
+
+
+@pytest.mark.parametrize("spelled", MEMORIES.values(), ids=MEMORIES)
+def test_their_memory_around_a_loss_is_theirs_and_resumes_bit_for_bit(spelled):
+    pytest.importorskip("pytorch_metric_learning")
+    spec = {"pml.CrossBatchMemory": {**XBM, **spelled}}
+    theirs, ours = their_memory(), build("loss", spec)
+    for step in range(7):
+        features, labels = stream(step)
+        found = ours({"features": features}, labels[:, None])
+        assert torch.equal(found, theirs(features, labels))
+        assert torch.equal(build("loss", spec)(features, labels), their_memory()(features, labels))
+        saved, ours = ours.state_dict(), build("loss", spec)
+        ours.load_state_dict(saved)
+    assert ours.loss.has_been_filled
+
+
+def test_their_memory_stays_as_it_is_in_evaluation():
+    pytest.importorskip("pytorch_metric_learning")
+    loss = build("loss", {"pml.CrossBatchMemory": {**XBM, **MEMORIES["nested"]}})
+    loss(*stream(0))
+    before = {key: value.clone() for key, value in loss.state_dict().items()}
+    loss.eval()(*stream(1))
+    assert all(torch.equal(value, before[key]) for key, value in loss.state_dict().items())
+
+
+def test_several_of_their_losses_in_one():
+    pytest.importorskip("pytorch_metric_learning")
+    from pytorch_metric_learning import losses, miners, reducers
+
+    theirs = losses.MultipleLosses(
+        [
+            losses.TripletMarginLoss(0.2, reducer=reducers.ThresholdReducer(low=0.05)),
+            losses.CrossBatchMemory(losses.NTXentLoss(0.1), 4, 16),
+        ],
+        miners=[miners.BatchHardMiner(), None],
+        weights=[1.0, 0.5],
+    )
+    reducer = {"ThresholdReducer": {"low": 0.05}}
+    ours = build(
+        "loss",
+        {
+            "pml.MultipleLosses": {
+                "losses": [
+                    {"TripletMarginLoss": {"margin": 0.2, "reducer": reducer}},
+                    {"CrossBatchMemory": {**XBM, "loss": {"NTXentLoss": {"temperature": 0.1}}}},
+                ],
+                "miners": ["BatchHardMiner", None],
+                "weights": [1.0, 0.5],
+            }
+        },
+    )
+    assert ours.remembers
+    for step in range(4):
+        assert torch.equal(ours(*stream(step)), theirs(*stream(step)))
+
+
+def test_a_memory_of_theirs_is_given_the_batches_of_all_processes():
+    pytest.importorskip("pytorch_metric_learning")
+    total = build(
+        "loss",
+        [
+            {"pml.CrossBatchMemory": {**XBM, "loss": "NTXentLoss"}},
+            {"pml.NTXentLoss": {}},
+            {"ContrastiveLoss_XBM": {**XBM_OURS}},
+        ],
+    )
+    assert total.gathers == {"pml_CrossBatchMemory", "ContrastiveLoss_XBM"}
+
+
+XBM_OURS = {"xbm_size": 8, "xbm_weight": 1, "start_iter": 0, "margin": 0.5, "embedding_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "message"),
+    [
+        ("CrossBatchMemory", {**XBM, "loss": "ArcFaceLoss"}, "ArcFaceLoss: .*num_classes"),
+        (
+            "CrossBatchMemory",
+            {**XBM, "loss": {"ProxyAnchorLoss": {"num_classes": 3, "embedding_size": 4}}},
+            "not supported for ProxyAnchorLoss",
+        ),
+        ("CrossBatchMemory", {**XBM, "loss": {"NTXentLoss": {"temprature": 1}}}, "'temperature'"),
+        ("CrossBatchMemory", {**XBM, "loss": "NTXent"}, "Did you mean 'NTXentLoss'"),
+        ("CrossBatchMemory", {**XBM, "loss": {"A": 1, "B": 2}}, "write 'X', '{name: X"),
+        ("CrossBatchMemory", {"loss": "NTXentLoss"}, "embedding_size: is missing"),
+        ("SelfSupervisedLoss", {"loss": "NTXentLoss"}, "compares two views of each image"),
+    ],
+)
+def test_what_cannot_be_wrapped_is_refused(name, args, message):
+    pytest.importorskip("pytorch_metric_learning")
+    with pytest.raises(ConfigError, match=message):
+        build("loss", {f"pml.{name}": args})
+
+
+def test_a_batch_must_fit_their_memory():
+    pytest.importorskip("pytorch_metric_learning")
+    total = build("loss", [{"pml.CrossBatchMemory": {**XBM, "loss": "NTXentLoss"}}])
+    with pytest.raises(ConfigError, match="has 3 numbers, the memory was made for 4"):
+        total(torch.zeros(2, 3), torch.tensor([0, 1]))
+    with pytest.raises(ConfigError, match="set memory_size to at least 17"):
+        total(torch.zeros(17, 4), torch.zeros(17, dtype=torch.int64))

@@ -162,6 +162,30 @@ def test_larger_norms_get_larger_margins():
     assert drop[0] < drop[1] < drop[2]
 
 
+@pytest.mark.parametrize("easy", [True, False])
+def test_the_easy_margin_of_magface_is_its_authors(easy):
+    """By one entry at a time: no margin from 90 degrees on, else a line behind pi - margin."""
+    torch.manual_seed(0)
+    spec = {"embedding_size": 4, "class_num": 3, "easy_margin": easy}
+    head = build("head", {"MagMargin": spec}).double()
+    x = torch.randn(40, 4, dtype=torch.float64) * torch.linspace(1, 70, 40)[:, None]
+    x[0], x[1] = -30.0 * head.weight[0].detach(), -30.0 * head.weight[1].detach()
+    labels = torch.arange(40) % 3
+    found, kinds = head(x, labels).detach(), set()
+    for i, label in enumerate(labels.tolist()):
+        norm = min(max(float(x[i].norm()), 10.0), 110.0)
+        margin = 0.45 + (0.8 - 0.45) / 100.0 * (norm - 10.0)
+        cosine = F.cosine_similarity(x[i], head.weight[label].detach(), dim=0).item()
+        kinds.add((cosine > 0.0, cosine > math.cos(math.pi - margin)))
+        expected = math.cos(math.acos(max(min(cosine, 1.0), -1.0)) + margin)
+        if easy and cosine <= 0.0:
+            expected = cosine
+        elif not easy and cosine <= math.cos(math.pi - margin):
+            expected = cosine - margin * math.sin(margin)
+        assert found[i, label].item() == pytest.approx(64.0 * expected, abs=1e-3)
+    assert len(kinds) == 3
+
+
 def test_straight_through_changes_the_value_but_not_the_slope():
     torch.manual_seed(0)
     spec = {"embedding_size": 6, "class_num": 4, "margin": 0.5, "scale": 10.0}

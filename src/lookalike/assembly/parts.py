@@ -53,7 +53,7 @@ def make_loss(specs: Sequence[ComponentSpec], allow_import: Sequence[str] = ()) 
         beside = beside_of("loss", spec.args)[0]
         weights.append(beside.get("weight", 1.0))
         # a memory must be the same in every process, so it sees what all of them embed
-        if beside.get("gather", hasattr(losses[name], "memory")):
+        if beside.get("gather", getattr(losses[name], "remembers", False)):
             gathers.append(name)
     return WeightedSum(losses, weights, gathers)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.cross_batch_memory import CrossBatchMemory
 from lookalike.losses.hardest import hardest_similarities
 from lookalike.losses.pairs import mean_where
@@ -17,7 +18,7 @@ from lookalike.types import ModelOutput
 Reduction = Literal["mean", "sum", "none"]
 
 
-class TripletAngularMarginLoss(nn.Module):
+class TripletAngularMarginLoss(BatchLoss):
     """Triplet loss of the least similar positive and the most similar negative.
 
     The loss of an anchor is ``max(0, max s(a, n) - min s(a, p) + margin)``, s being the cosine.
@@ -147,6 +148,8 @@ class TripletAngularMarginLossXBM(TripletAngularMarginLoss):
         >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1]))
         tensor(0.)
     """
+
+    remembers = True
 
     def __init__(
         self,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class CenterLoss(nn.Module):
+class CenterLoss(BatchLoss):
     """Mean squared distance of the embeddings to the centre of their class.
 
     ``1/B sum_i ||f_i - c_y(i)||^2``. The centres are parameters and the optimiser trains them like
@@ -46,7 +47,7 @@ class CenterLoss(nn.Module):
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = read(output, self.feature_from, "CenterLoss")
         labels = labels.reshape(-1)
-        if labels.min() < 0 or labels.max() >= self.num_classes:
+        if len(labels) and (labels.min() < 0 or labels.max() >= self.num_classes):
             raise ValueError(
                 f"CenterLoss has centres for labels 0 to {self.num_classes - 1}; the batch holds "
                 f"labels {int(labels.min())} to {int(labels.max())}. Set num_classes to at least "

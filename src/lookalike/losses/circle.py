@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_, softplus
 from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class CircleLoss(nn.Module):
+class CircleLoss(BatchLoss):
     """Pull positives and push negatives each at its own pace: the farther from good, the harder.
 
     The loss of an anchor is ``log(1 + sum_n exp(gamma a_n (s_n - m)) sum_p exp(-gamma a_p (s_p -

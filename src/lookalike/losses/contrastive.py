@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.cross_batch_memory import CrossBatchMemory
 from lookalike.losses.pair_gradient import loss_of_pairs
 from lookalike.losses.partners import Partners
@@ -13,7 +14,7 @@ from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class ContrastiveLoss(nn.Module):
+class ContrastiveLoss(BatchLoss):
     """Pull every pair of one label together, push pairs of two apart down to a similarity.
 
     ``1/B sum_i [sum over positives (1 - s_ij) + sum over negatives with s_ij > margin of s_ij]``,
@@ -111,6 +112,8 @@ class ContrastiveLossXBM(ContrastiveLoss):
         >>> loss(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]))
         tensor(2.)
     """
+
+    remembers = True
 
     def __init__(
         self,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput, PartialLogits
 
 Reduction = Literal["mean", "sum", "none"]
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropy(BatchLoss):
     """Cross-entropy of the logits.
 
     Source: label smoothing after Szegedy et al., "Rethinking the Inception Architecture",

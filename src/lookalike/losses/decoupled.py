@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.two_models import two_tensors
 
 
@@ -16,7 +17,7 @@ def _true_class(teacher: Tensor, labels: Tensor | None, guess: bool) -> Tensor:
     return labels.reshape(-1)
 
 
-class DKDLoss(nn.Module):
+class DKDLoss(BatchLoss):
     """Knowledge distillation with the true class and the others taken apart.
 
     ``T^2 (alpha KL(true class against the rest) + beta KL(within the rest))``; only the student
@@ -75,7 +76,7 @@ class DKDLoss(nn.Module):
         return torch.stack([log_true, log_rest], dim=1), rest.log_softmax(dim=1)
 
 
-class SKDLoss(nn.Module):
+class SKDLoss(BatchLoss):
     """Spherical distillation: logits are brought to one length before they are compared.
 
     Both models' logits are normalised over the classes and multiplied; then ``alpha T^2`` times
@@ -123,7 +124,7 @@ class SKDLoss(nn.Module):
         return self.alpha * copied + (1.0 - self.alpha) * F.cross_entropy(student, true)
 
 
-class WSLLoss(nn.Module):
+class WSLLoss(BatchLoss):
     """Soft labels weighted by how much harder an image is for the student than for the teacher.
 
     ``T^2 mean[(1 - exp(-CE(student) / CE(teacher))) CE(softmax(s / T), softmax(t / T))]``.
@@ -161,7 +162,7 @@ class WSLLoss(nn.Module):
         return self.temperature**2 * (weight * cost).mean()
 
 
-class DISTLoss(nn.Module):
+class DISTLoss(BatchLoss):
     """Correlation instead of equality: of classes within an image, of images within a class.
 
     ``beta (1 - mean r over rows) + gamma (1 - mean r over columns)`` of the probabilities, r

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.two_models import two_tensors
 
 Mode = Literal["l1", "l2", "smooth_l1"]
 Reduction = Literal["mean", "sum", "none"]
 
 
-class DistanceLoss(nn.Module):
+class DistanceLoss(BatchLoss):
     """Mean distance of two tensors, number by number; the gradient goes to both.
 
     Args:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.cross_entropy import CrossEntropy
 from lookalike.losses.distance import DistanceLoss, Mode, Reduction
 from lookalike.losses.multi_label import MultiLabelLoss
@@ -18,7 +19,7 @@ from lookalike.losses.two_models import Pairs, Terms, activated, names_of, read_
 from lookalike.types import ModelOutput
 
 
-class DistillationGTCELoss(nn.Module):
+class DistillationGTCELoss(BatchLoss):
     """Cross-entropy of each model with the labels; logged as ``CELoss_Student``.
 
     Args:
@@ -58,7 +59,7 @@ class DistillationGTCELoss(nn.Module):
         }
 
 
-class DistillationMultiLabelLoss(nn.Module):
+class DistillationMultiLabelLoss(BatchLoss):
     """Binary cross-entropy of each model with the labels; logged as ``MultiLabelLoss_Student``.
 
     Args:
@@ -105,7 +106,7 @@ class DistillationMultiLabelLoss(nn.Module):
         }
 
 
-class DistillationCELoss(nn.Module):
+class DistillationCELoss(BatchLoss):
     """Cross-entropy of a student with its teacher's probabilities; only the student learns.
 
     Logged as ``CELoss_Student_Teacher``.
@@ -154,7 +155,7 @@ class DistillationCELoss(nn.Module):
         return terms
 
 
-class DistillationDistanceLoss(nn.Module):
+class DistillationDistanceLoss(BatchLoss):
     """Distance of two models' outputs, number by number; both learn unless one is frozen.
 
     Logged as ``loss_l2_loss_l2_0``, the number being the pair's.
@@ -210,7 +211,7 @@ class DistillationDistanceLoss(nn.Module):
         return activated(values, self.act)
 
 
-class DistillationRKDLoss(nn.Module):
+class DistillationRKDLoss(BatchLoss):
     """Relational distillation of distances and angles, RkdDistance plus RkdAngle.
 
     Logged as ``loss_angle_0_Student_Teacher`` and ``loss_dist_0_Student_Teacher``, the number

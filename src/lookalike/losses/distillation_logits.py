@@ -9,13 +9,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.decoupled import DISTLoss, DKDLoss, SKDLoss, WSLLoss
 from lookalike.losses.mutual import DMLLoss, KLDivLoss
 from lookalike.losses.two_models import Pairs, Terms, names_of, read_model
 from lookalike.types import ModelOutput
 
 
-class _OfPairs(nn.Module):
+class _OfPairs(BatchLoss):
     """A plain loss over pairs of models."""
 
     reads: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.decoupled import DISTLoss
 from lookalike.losses.distance import DistanceLoss
 from lookalike.losses.feature_distillation import MGDLoss, PEFDLoss
@@ -31,7 +32,7 @@ _BASES: dict[BaseLoss, type[nn.Module]] = {
 }
 
 
-class DistillationPairLoss(nn.Module):
+class DistillationPairLoss(BatchLoss):
     """A loss of two tensors, on outputs of a student and its teacher.
 
     Logged as ``loss_0_Student_Teacher``, the number being that of the key.

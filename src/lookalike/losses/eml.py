@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.pairs import (
     itself,
     masked_logsumexp,
@@ -20,7 +21,7 @@ from lookalike.types import ModelOutput
 _BETA = 100_000
 
 
-class EmlLoss(nn.Module):
+class EmlLoss(BatchLoss):
     """A saturating loss of near negatives times far positives, by squared distance.
 
     With ``t = mean_p exp(d^2(a, p)) * mean_n exp(-d^2(a, n))`` the loss of an anchor is

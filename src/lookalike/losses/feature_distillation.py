@@ -9,10 +9,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lookalike.geometry import unit
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.two_models import two_tensors
 
 
-class MGDLoss(nn.Module):
+class MGDLoss(BatchLoss):
     """Masked generative distillation: from some channels of the student, make all the teacher's.
 
     Channels are dropped at random, two convolutions generate the teacher's feature map from what
@@ -84,7 +85,7 @@ class _Projector(nn.Module):
         return projected.relu()
 
 
-class PEFDLoss(nn.Module):
+class PEFDLoss(BatchLoss):
     """Cosine distance of the teacher to the mean of several projections of the student.
 
     Source: Chen et al., "Improved Feature Distillation via Projector Ensemble", NeurIPS 2022. https://arxiv.org/abs/2210.15274

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
 from lookalike.geometry import unit
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.pairs import products, same_label, squared_distances
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class DSHSDLoss(nn.Module):
+class DSHSDLoss(BatchLoss):
     """Deep supervised hashing based on stable distribution: pairs by distance, plus classes.
 
     ``alpha * mean_ij [d^2 / 2 if same label, else max(0, 2 D - d^2) / 2]`` and the cross-entropy
@@ -59,7 +60,7 @@ class DSHSDLoss(nn.Module):
         return each.sum(dim=1).mean() + self.alpha * pairs
 
 
-class LCDSHLoss(nn.Module):
+class LCDSHLoss(BatchLoss):
     """Locality-constrained deep supervised hashing.
 
     With ``p = f_i . f_j / 2`` cut to [-50, 50], ``s = +1`` for one label and ``-1`` for two, and
@@ -97,7 +98,7 @@ class LCDSHLoss(nn.Module):
         return alike + self.quantization_weight * locality
 
 
-class DCHLoss(nn.Module):
+class DCHLoss(BatchLoss):
     """Deep Cauchy hashing: a heavy-tailed likelihood of the Hamming distance.
 
     With ``d = D (1 - min(cos, 0.99)) / 2`` the loss of a pair is ``s log(d / gamma) +

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class MagnitudeLoss(nn.Module):
+class MagnitudeLoss(BatchLoss):
     """Let the norm of an embedding grow as far as its class allows: the regulariser of MagFace.
 
     Equation: mean of ``a / u ** 2 + 1 / a``, a being the norm between its bounds and u the upper

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
 from lookalike.geometry import unit
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.cross_entropy import Reduction, cross_entropy
 from lookalike.losses.pairs import distances, mean_where, products, same_label
 from lookalike.losses.read import read
@@ -30,7 +31,7 @@ def _field(labels: Labels, key: str, loss: str) -> Tensor:
     return labels[key].reshape(-1)
 
 
-class CELossForMetaBIN(nn.Module):
+class CELossForMetaBIN(BatchLoss):
     """Cross-entropy with label smoothing that takes ``epsilon`` away from the true class.
 
     The usual smoothing spreads it over all classes, the true one included; here the others get
@@ -67,7 +68,7 @@ class CELossForMetaBIN(nn.Module):
         return cross_entropy(logits, target, smoothing, self.reduction)
 
 
-class TripletLossForMetaBIN(nn.Module):
+class TripletLossForMetaBIN(BatchLoss):
     """Batch-hard triplet loss, as TripletLossV2 but by default of embeddings as they are.
 
     Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021.
@@ -103,7 +104,7 @@ class TripletLossForMetaBIN(nn.Module):
         return batch_hard(features, labels, self.margin, normalize=self.normalize)
 
 
-class IntraDomainScatterLoss(nn.Module):
+class IntraDomainScatterLoss(BatchLoss):
     """Scatter the images of each domain: mean cosine to the domain's centre.
 
     Source: Choi et al., "Meta Batch-Instance Normalization", CVPR 2021.
@@ -142,7 +143,7 @@ class IntraDomainScatterLoss(nn.Module):
         return (cosine / sizes).sum() / (1.0 / sizes).sum()
 
 
-class InterDomainShuffleLoss(nn.Module):
+class InterDomainShuffleLoss(BatchLoss):
     """Mix the domains: draw other domains' images near, push other ids of the own domain away.
 
     The loss of an anchor is ``log(1 + exp(max d(a, other domain) - min d(a, other id, own
@@ -175,6 +176,8 @@ class InterDomainShuffleLoss(nn.Module):
     def forward(self, output: ModelOutput | Tensor, labels: Labels) -> Tensor:
         loss = "InterDomainShuffleLoss"
         features = read(output, self.feature_from, loss, normalize=self.normalize)
+        if len(features) == 0:
+            return features.sum()
         same_domain = same_label(_field(labels, "domain", loss))
         same_id = same_label(_field(labels, "label", loss))
         near, far = ~same_domain, same_domain & ~same_id

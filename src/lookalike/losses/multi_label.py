@@ -6,8 +6,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
@@ -27,7 +28,7 @@ def ratio_weights(labels: Tensor) -> tuple[Tensor, Tensor]:
     return targets, weights.masked_fill(targets <= -1.0, 0.0)
 
 
-class MultiLabelLoss(nn.Module):
+class MultiLabelLoss(BatchLoss):
     """Binary cross-entropy of every class for itself.
 
     Args:
@@ -74,7 +75,7 @@ class MultiLabelLoss(nn.Module):
         return cost.sum(dim=1).mean() if self.size_sum else cost.mean()
 
 
-class MultiLabelAsymmetricLoss(nn.Module):
+class MultiLabelAsymmetricLoss(BatchLoss):
     """Binary cross-entropy that forgets easy negatives.
 
     With ``p`` the probability of the right answer, that of a negative raised by ``clip``, each

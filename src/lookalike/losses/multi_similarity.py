@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_, softplus
+from lookalike.losses.batch_loss import BatchLoss
+from lookalike.losses.pair_gradient import loss_of_pairs, softmax_, softplus
 from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class MultiSimilarityLoss(nn.Module):
+class MultiSimilarityLoss(BatchLoss):
     """Weight pairs by their own similarity and by that of the anchor's other pairs.
 
     The loss of an anchor is ``1/alpha log(1 + sum_p exp(-alpha (s_p - base))) + 1/beta log(1 +
     sum_n exp(beta (s_n - base)))`` over the pairs that are informative: a positive less similar
     than the most similar negative plus epsilon, a negative more similar than the least similar
-    positive minus epsilon. An anchor without a positive or without a negative does not count.
+    positive minus epsilon. The loss is the mean over all anchors. A sum over no pair is 0: without
+    mining an anchor without a positive still pushes its negatives away, with mining it has no
+    informative pair.
 
     Source: Wang et al., "Multi-Similarity Loss with General Pair Weighting", CVPR 2019, eqs. 11,
     12 and 15. https://arxiv.org/abs/1904.06627
@@ -62,10 +65,10 @@ class MultiSimilarityLoss(nn.Module):
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = read(output, self.feature_from, "MultiSimilarityLoss")
         partners = Partners(labels)
-        shares = mean_shares(partners.has_both, features)
+        share = 1.0 / max(len(features), 1)
 
         def block_loss(block: Tensor, part: slice) -> Tensor:
-            near, share = partners.of(part), shares[part]
+            near = partners.of(part)
             similar, positive, kept = near.read(block), near.positive, None
             near.fill_(block, -torch.inf)
             if self.epsilon is not None:
@@ -78,6 +81,6 @@ class MultiSimilarityLoss(nn.Module):
             pull.mul_(-share * total_pull.sigmoid())
             near.add_(push.mul_(share * total_push.sigmoid()), pull)
             values = softplus(total_pull) / self.alpha + softplus(total_push) / self.beta
-            return (share * values).sum()
+            return share * values.sum()
 
         return loss_of_pairs(features, None, block_loss, normalize=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.multi_label import ratio_weights
 from lookalike.losses.two_models import activated, two_tensors
 
 
-class DMLLoss(nn.Module):
+class DMLLoss(BatchLoss):
     """Symmetric Kullback-Leibler divergence of two models' probabilities; both learn.
 
     ``C / 2 (KL(p, q) + KL(q, p))`` per class, and its mean over images and classes.
@@ -55,7 +56,7 @@ class DMLLoss(nn.Module):
         return cost.sum(dim=1).mean() if self.sum_across_class_dim else cost.mean()
 
 
-class KLDivLoss(nn.Module):
+class KLDivLoss(BatchLoss):
     """Kullback-Leibler divergence of a student from its teacher; only the student learns.
 
     ``T^2 KL(softmax(t / T), softmax(s / T))``, mean over the images.

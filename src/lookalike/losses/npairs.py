@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.pairs import products, same_label
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class NpairsLoss(nn.Module):
+class NpairsLoss(BatchLoss):
     """Tell an anchor's positive from the positives of all other labels, by inner product.
 
     Images of one label are paired in the order in which they stand in the batch: the first is an

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.pair_gradient import loss_of_pairs, softmax_, softplus
 from lookalike.losses.partners import Partners
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class PairwiseCosface(nn.Module):
+class PairwiseCosface(BatchLoss):
     """Every positive of an anchor must be more similar than every negative, by a margin.
 
     The loss of an anchor is ``log(1 + sum_n sum_p exp(gamma (s_n - s_p + margin)))``, and the mean

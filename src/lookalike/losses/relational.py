@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.pairs import distances, itself, products, squared_distances
 from lookalike.losses.two_models import two_tensors
 
@@ -18,7 +19,7 @@ def _embeddings(maps: Tensor, target_size: TargetSize | None) -> Tensor:
     return maps.flatten(1)
 
 
-class RkdDistance(nn.Module):
+class RkdDistance(BatchLoss):
     """Difference of the two models' pairwise distances, each divided by its mean.
 
     Source: Park et al., "Relational Knowledge Distillation", CVPR 2019.
@@ -53,7 +54,7 @@ class RkdDistance(nn.Module):
         return distance / (distance.mean() + self.eps)
 
 
-class RkdAngle(nn.Module):
+class RkdAngle(BatchLoss):
     """Difference of the two models' angles in every triangle of three images.
 
     The cosine at image i between j and k comes from inner products alone, so memory is B^3

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class SoftTargetCrossEntropy(nn.Module):
+class SoftTargetCrossEntropy(BatchLoss):
     """Cross-entropy of the logits with targets that are distributions already.
 
     ``mean_i sum_c -t_ic log softmax(x_i)_c``; mixed images have such targets.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.directions import directions
 from lookalike.losses.pair_gradient import loss_of_pairs, mean_shares, softmax_
 from lookalike.losses.partners import Partners
@@ -14,7 +15,7 @@ from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class SupCon(nn.Module):
+class SupCon(BatchLoss):
     """Pull images of one label together against all other images of the batch.
 
     Every image of the batch is an anchor; its positives are all others with its label. An anchor

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.hardest import hardest_squared
 from lookalike.losses.pairs import mean_where
 from lookalike.losses.partners import Partners
@@ -12,7 +13,7 @@ from lookalike.losses.read import read
 from lookalike.types import ModelOutput
 
 
-class TriHardLoss(nn.Module):
+class TriHardLoss(BatchLoss):
     """Triplet loss of the hardest positive and negative by squared distance on the sphere.
 
     The loss of an anchor is ``max(0, max d^2(a, p) + margin - min d^2(a, n))``. Positives are
@@ -48,7 +49,7 @@ class TriHardLoss(nn.Module):
         return mean_where((farthest + self.margin - nearest).relu(), partners.has_both)
 
 
-class MSMLoss(nn.Module):
+class MSMLoss(BatchLoss):
     """Margin sample mining: only the hardest positive and negative pair of the whole batch.
 
     ``max(0, max d^2(positive pairs) + margin - min d^2(negative pairs))``, squared distances on
@@ -79,6 +80,8 @@ class MSMLoss(nn.Module):
 
     def forward(self, output: ModelOutput | Tensor, labels: Tensor) -> Tensor:
         features = read(output, "features", "MSMLoss")
+        if len(features) == 0:
+            return features.sum()
         partners = Partners(labels)
         farthest, nearest = hardest_squared(features, partners, normalize=True)
         farthest = farthest.masked_fill(partners.num_positives == 0, -torch.inf).amax()

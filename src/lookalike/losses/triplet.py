@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from lookalike.losses.batch_loss import BatchLoss
 from lookalike.losses.hardest import hardest_squared
 from lookalike.losses.pairs import mean_where
 from lookalike.losses.partners import Partners
@@ -32,7 +33,7 @@ def batch_hard(
     return mean_where((far - near + margin).relu(), partners.num_negatives > 0)
 
 
-class TripletLoss(nn.Module):
+class TripletLoss(BatchLoss):
     """Batch-hard triplet loss of the embeddings as they are, not normalised.
 
     The loss of an anchor is ``max(0, max d(a, p) - min d(a, n) + margin)`` with the Euclidean
@@ -66,7 +67,7 @@ class TripletLoss(nn.Module):
         return batch_hard(read(output, "features", "TripletLoss"), labels, self.margin)
 
 
-class TripletLossV2(nn.Module):
+class TripletLossV2(BatchLoss):
     """Batch-hard triplet loss, by default of embeddings of length one.
 
     The loss of an anchor is ``max(0, max d(a, p) - min d(a, n) + margin)`` with the Euclidean

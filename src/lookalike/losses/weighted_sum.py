@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike import processes
+from lookalike.errors import ComponentError
 from lookalike.types import ModelOutput
 
 
@@ -23,6 +24,9 @@ class WeightedSum(nn.Module):
         weights: One per loss.
         gathers: Losses that are given the batches of all processes, embeddings and labels alike,
             so that their pairs and memories are those of the whole batch.
+
+    Raises (from ``forward``):
+        ComponentError: If a loss refuses what it is given.
 
     Returns (from ``forward``):
         Each term by name, already weighted, and their sum under ``loss``.
@@ -54,7 +58,10 @@ class WeightedSum(nn.Module):
     ) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
         for name, loss in self.losses.items():
-            value = loss(*self._given(name, output, labels))
+            try:
+                value = loss(*self._given(name, output, labels))
+            except ValueError as error:
+                raise ComponentError("loss", name, str(error)) from error
             parts = value if isinstance(value, Mapping) else {name: value}
             for part, term in parts.items():
                 terms[_free(part, terms)] = self.weights[name] * term

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import at_least_float32, cosines
-from lookalike.models.heads.target import check_scale, true_class, with_true_class
+from lookalike.models.heads.target import check_count, check_scale, true_class, with_true_class
 
 
 class AdaMargin(nn.Module):
@@ -65,6 +65,7 @@ class AdaMargin(nn.Module):
         self.register_buffer("batch_std", torch.full((1,), 100.0))
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_count(embeddings, labels)
         cosine = cosines(embeddings, self.kernel)
         if labels is None:
             return cosine
@@ -79,7 +80,8 @@ class AdaMargin(nn.Module):
     def _quality(self, embeddings: Tensor) -> Tensor:
         """Return each norm's distance from the running mean, within [-1, 1]."""
         norms = torch.linalg.vector_norm(embeddings, dim=1).clamp(0.001, 100.0)
-        self.batch_mean.lerp_(norms.mean().to(self.batch_mean), self.momentum)
+        if len(norms) > 0:
+            self.batch_mean.lerp_(norms.mean().to(self.batch_mean), self.momentum)
         if len(norms) > 1:
             self.batch_std.lerp_(norms.std().to(self.batch_std), self.momentum)
         quality = (norms - self.batch_mean) / (self.batch_std + self.eps)

@@ -7,11 +7,10 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from lookalike.models.heads.cosine_classifier import CosineClassifier
-from lookalike.models.heads.target import add_angle, angular_margin
+from lookalike.models.heads.target import angular_margin
 
 
 class ArcMargin(CosineClassifier):
@@ -49,6 +48,7 @@ class ArcMargin(CosineClassifier):
         ValueError: If margin is outside [0, pi) or scale is not positive.
 
     Example:
+        >>> import torch
         >>> head = ArcMargin(embedding_size=8, num_classes=3)
         >>> head(torch.randn(4, 8), labels=torch.tensor([0, 1, 2, 0])).shape
         torch.Size([4, 3])
@@ -84,13 +84,7 @@ class ArcMargin(CosineClassifier):
 
     def own(self, cosine: Tensor) -> Tensor:
         """Add the margin to the angle."""
-        with_margin = self._add_margin(cosine)
+        with_margin = angular_margin(cosine, self.margin, easy=self.easy_margin)
         if self.gradient == "straight_through":
             return cosine + (with_margin - cosine).detach()
         return with_margin
-
-    def _add_margin(self, cosine: Tensor) -> Tensor:
-        if self.easy_margin:
-            with_margin = add_angle(cosine, math.cos(self.margin), math.sin(self.margin))
-            return torch.where(cosine > 0.0, with_margin, cosine)
-        return angular_margin(cosine, self.margin)

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from lookalike import processes
 from lookalike.geometry import cosines, unit
 from lookalike.models.heads.logits_in_parts import LogitsInParts, RowUpdate
-from lookalike.models.heads.target import check_scale, class_weight, true_class, with_true_class
+from lookalike.models.heads.target import (
+    check_count,
+    check_scale,
+    class_weight,
+    true_class,
+    with_true_class,
+)
 from lookalike.models.sharded import Rows
 
 _CHUNK = 1000
@@ -90,6 +96,7 @@ class CosineClassifier(nn.Module, ABC):
         return self.deals or self.chunk_size is not None or self.sample_rate < 1.0
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor | LogitsInParts:
+        check_count(embeddings, labels)
         if labels is not None and self.training and self.in_parts:
             return self._parts(embeddings, labels.reshape(-1))
         if self.sharded:

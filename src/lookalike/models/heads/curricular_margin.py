@@ -11,6 +11,7 @@ from lookalike.geometry import cosines
 from lookalike.models.heads.target import (
     add_angle,
     angular_margin,
+    check_count,
     check_scale,
     true_class,
     with_true_class,
@@ -62,14 +63,16 @@ class CurricularMargin(nn.Module):
         self.register_buffer("t", torch.zeros(1))
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_count(embeddings, labels)
         cosine = cosines(embeddings, self.weight)
         if labels is None or not self.training:
             return cosine
         own = true_class(cosine, labels)
         with_margin = add_angle(own, math.cos(self.margin), math.sin(self.margin))
         target = angular_margin(own, self.margin)
-        with torch.no_grad():
-            self.t.lerp_(own.mean().to(self.t), self.momentum)
+        if len(own) > 0:
+            with torch.no_grad():
+                self.t.lerp_(own.mean().to(self.t), self.momentum)
         hard = cosine > with_margin[:, None]
         # a copy: the buffer moves before the gradient is taken
         others = torch.where(hard, cosine * (self.t.clone() + cosine), cosine)

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from lookalike.geometry import cosines
-from lookalike.models.heads.target import angular_margin, check_scale, true_class, with_true_class
+from lookalike.models.heads.target import (
+    angular_margin,
+    check_count,
+    check_scale,
+    true_class,
+    with_true_class,
+)
 
 
 class ElasticMargin(nn.Module):
@@ -52,6 +58,7 @@ class ElasticMargin(nn.Module):
         nn.init.normal_(self.weight, std=0.01)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_count(embeddings, labels)
         cosine = cosines(embeddings, self.weight)
         if labels is None or not self.training:
             return cosine

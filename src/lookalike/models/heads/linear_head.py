@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lookalike.models.heads.target import check_count
 from lookalike.models.initialise import xavier_normal
 
 
@@ -32,4 +33,5 @@ class LinearHead(nn.Module):
         xavier_normal(self.fc)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_count(embeddings, labels)
         return self.fc(embeddings)  # type: ignore[no-any-return]

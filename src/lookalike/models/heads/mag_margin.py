@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from lookalike.geometry import at_least_float32, cosines
 from lookalike.models.heads.target import (
     angular_margin,
+    check_count,
     check_scale,
     class_weight,
     true_class,
@@ -30,6 +31,8 @@ class MagMargin(nn.Module):
         lower_margin: Smallest margin, in radians.
         upper_margin: Largest margin, in radians.
         scale: Multiplier of every cosine. No unit.
+        easy_margin: Apply the margin only where theta < pi / 2. The authors' published code does
+            by default.
 
     Shape:
         - embeddings: ``[B, D]``; their norms matter.
@@ -53,16 +56,19 @@ class MagMargin(nn.Module):
         lower_margin: float = 0.45,
         upper_margin: float = 0.8,
         scale: float = 64.0,
+        easy_margin: bool = False,
     ) -> None:
         super().__init__()
         check_scale(scale)
         if not 0.0 < lower_norm < upper_norm:
             raise ValueError(f"norms must rise from above 0, got {lower_norm} to {upper_norm}.")
         self.in_features, self.num_classes, self.scale = embedding_size, num_classes, scale
+        self.easy_margin = easy_margin
         self.norms, self.margins = (lower_norm, upper_norm), (lower_margin, upper_margin)
         self.weight = class_weight(embedding_size, num_classes)
 
     def forward(self, embeddings: Tensor, labels: Tensor | None = None) -> Tensor:
+        check_count(embeddings, labels)
         cosine = cosines(embeddings, self.weight)
         if labels is None or not self.training:
             return cosine
@@ -70,5 +76,6 @@ class MagMargin(nn.Module):
         norms = at_least_float32(embeddings).norm(dim=1).clamp(lower, upper)
         slope = (self.margins[1] - self.margins[0]) / (upper - lower)
         margin = self.margins[0] + slope * (norms - lower)
-        target = angular_margin(true_class(cosine, labels), margin)
+        own = true_class(cosine, labels)
+        target = angular_margin(own, margin, easy=self.easy_margin)
         return self.scale * with_true_class(cosine, labels, target)

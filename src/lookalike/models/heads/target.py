@@ -10,6 +10,22 @@ from torch import Tensor, nn
 from lookalike.models.sharded import Rows
 
 
+def check_count(embeddings: Tensor, labels: Tensor | None) -> None:
+    """Refuse labels that are not one per embedding.
+
+    Args:
+        embeddings: ``[B, ...]``.
+        labels: ``[B, ...]``, or None.
+
+    Raises:
+        ValueError: If their numbers differ.
+    """
+    if labels is not None and len(labels) != len(embeddings):
+        raise ValueError(
+            f"the head got {len(labels)} labels for {len(embeddings)} embeddings; each needs one."
+        )
+
+
 def true_class(cosine: Tensor, labels: Tensor) -> Tensor:
     """Return the entry of each row's own class: ``[B, C]`` and ``[B]`` to ``[B]``."""
     return cosine.gather(1, labels.reshape(-1, 1)).squeeze(1)
@@ -30,7 +46,7 @@ def add_angle(cosine: Tensor, cos_margin: Tensor | float, sin_margin: Tensor | f
     return cosine * cos_margin - sine * sin_margin
 
 
-def angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
+def angular_margin(cosine: Tensor, margin: Tensor | float, *, easy: bool = False) -> Tensor:
     """Return ``cos(theta + margin)``, continued so that it never rises.
 
     Past ``theta > pi - margin`` the cosine would rise again; there the straight line
@@ -39,6 +55,7 @@ def angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     Args:
         cosine: ``[B]``.
         margin: One angle in radians, or one per image ``[B]``.
+        easy: Instead of the straight line, apply no margin where ``theta >= pi / 2``.
     """
     if isinstance(margin, Tensor):
         cos_margin: Tensor | float = margin.cos()
@@ -46,6 +63,8 @@ def angular_margin(cosine: Tensor, margin: Tensor | float) -> Tensor:
     else:
         cos_margin, sin_margin = math.cos(margin), math.sin(margin)
     with_margin = add_angle(cosine, cos_margin, sin_margin)
+    if easy:
+        return torch.where(cosine > 0.0, with_margin, cosine)
     return torch.where(cosine > -cos_margin, with_margin, cosine - margin * sin_margin)
 
 
