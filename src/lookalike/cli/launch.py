@@ -6,13 +6,17 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from lookalike.errors import Interrupted, ProcessError
 
+if TYPE_CHECKING:
+    from lookalike.cli.forward_signals import RanksEnded
+
 _OURS = ("--nproc", "--restarts")
 _TOLD = range(1, 9)  # the exit codes of lookalike.errors
+_SAVED = (75, 130)
 
 
 def check_first(config: str, overrides: Sequence[str], allow_import: Sequence[str]) -> None:
@@ -39,9 +43,10 @@ def launch(arguments: Sequence[str], number: int, restarts: int) -> None:
         ProcessError: If one of them failed; says which and how it ended.
         Interrupted: If they were asked to stop, and saved.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    from lookalike.cli.forward_signals import RanksEnded, forwarding_signals
 
     # PyTorch remarks that every parameter was used; that is no news
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
@@ -57,19 +62,32 @@ def launch(arguments: Sequence[str], number: int, restarts: int) -> None:
         rdzv_endpoint="localhost:0",
         max_restarts=restarts,
         monitor_interval=0.2,
+        signals_to_handle="",
     )
     command = ["-m", "lookalike", *_without_ours(arguments)]
     if restarts:
         command.append("--resume-or-start")
     try:
-        elastic_launch(config, sys.executable)(*command)
+        with forwarding_signals():
+            elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as error:
-        raise _ended(error, number) from error
-    except SignalException as error:
-        raise Interrupted(
-            f"Stopped by {error.sigval.name}, and with it its {number} processes.",
-            exit_code=130 if error.sigval.name == "SIGINT" else 75,
-        ) from error
+        codes = [(rank, one.exitcode, one.timestamp) for rank, one in error.failures.items()]
+        raise _ended(codes, number) from error
+    except RanksEnded as ended:
+        if not ended.codes or any(ended.codes):
+            raise _stopped(ended, number) from None
+
+
+def _stopped(ended: RanksEnded, number: int) -> ProcessError | Interrupted:
+    """Return what to raise after a signal to the launcher; 75 and 130 mean saved, as of a rank."""
+    codes = [(rank, code, 0) for rank, code in enumerate(ended.codes) if code]
+    if any(code > 0 for _, code, _ in codes):
+        return _ended(codes, number)
+    return Interrupted(
+        f"Stopped by {ended.signal.name}; the {number} processes had nothing to save yet, or could "
+        "not save. --resume goes on from the last checkpoint, if there is one.",
+        exit_code=128 + ended.signal,
+    )
 
 
 def _without_ours(arguments: Sequence[str]) -> list[str]:
@@ -84,12 +102,11 @@ def _without_ours(arguments: Sequence[str]) -> list[str]:
     return kept
 
 
-def _ended(error: Any, number: int) -> ProcessError | Interrupted:
-    """Turn what the launcher saw into one message."""
+def _ended(codes: Sequence[tuple[int, int, int]], number: int) -> ProcessError | Interrupted:
+    """Turn ranks, how they ended and when into one message."""
     # an exit code is a process's own word; a signal may be what the others were ended by
-    first = min(error.failures.items(), key=lambda one: (one[1].exitcode < 0, one[1].timestamp))
-    rank, code = first[0], first[1].exitcode
-    if code in (75, 130):
+    rank, code, _ = min(codes, key=lambda one: (one[1] < 0, one[2]))
+    if code in _SAVED:
         event = Interrupted(f"All {number} processes have stopped.", exit_code=code)
         event.told = True
         return event

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -17,8 +17,17 @@ import torch
 from lookalike import processes
 from lookalike.errors import Interrupted
 
-# what a shell shows of a run that has saved itself; SIGUSR1 is how a cluster warns of the end
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75, signal.SIGUSR1: 75}
+# what a shell shows of a run that has saved itself; SIGUSR1 is how a cluster warns of the end,
+# SIGHUP how a closed terminal does
+EXIT_CODES = {
+    signal.SIGINT: 130,
+    signal.SIGTERM: 75,
+    signal.SIGHUP: 75,
+    signal.SIGQUIT: 75,
+    signal.SIGUSR1: 75,
+}
+# a second one of these ends the process; the others may come twice, from a kernel and a shell say
+_INSISTING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 # a wrapper may pass a signal on that the whole process group has had already
 _SAME_SIGNAL = 0.3
 _END = bytes(1)
@@ -69,9 +78,17 @@ class StopRequest:
             self.interrupts = False
 
 
+def handled_signals() -> list[signal.Signals]:
+    """Return the signals that ask a run to stop; SIGHUP is none where it is ignored (nohup)."""
+    hangs_up = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN
+    return [number for number in EXIT_CODES if number != signal.SIGHUP or hangs_up]
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first Ctrl-C, SIGTERM or SIGUSR1 into a request; a second one ends at once.
+    """Turn the first of the signals of ``EXIT_CODES`` into a request; a second one ends at once.
+
+    SIGHUP stays ignored where it was, as under ``nohup``.
 
     The second one is noticed by a thread, since Python calls no handler while the main thread is
     in a long operation of a library. Processes that are forked meanwhile, such as those that read
@@ -96,7 +113,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
     watcher = threading.Thread(target=_end_at_second, args=[ear], daemon=True)
     watcher.start()
     outer = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
-    before |= {number: signal.signal(number, note) for number in EXIT_CODES}
+    before |= {number: signal.signal(number, note) for number in handled_signals()}
     try:
         yield request
     finally:
@@ -114,12 +131,13 @@ def _end_at_second(ear: socket.socket) -> None:
     """Read the signals as they come; end the process at the second that asks to stop."""
     first: float | None = None
     while _END not in (numbers := ear.recv(64)):
-        # SIGUSR1 is a warning: the SIGTERM that follows it is the first of its kind
-        asking = [number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)]
+        # SIGUSR1 and SIGHUP are warnings: the SIGTERM that follows is the first of its kind
+        asking = [number for number in numbers if number in _INSISTING]
         if asking and first is None:
             first = time.monotonic()
         elif asking and first is not None and time.monotonic() - first > _SAME_SIGNAL:
-            os.write(2, b"\nStopped at once, without saving.\n")
+            with suppress(OSError):  # the terminal may be closed
+                os.write(2, b"\nStopped at once, without saving.\n")
             os._exit(128 + asking[-1])
 
 
@@ -127,8 +145,8 @@ def _take_no_part() -> None:
     """Let a forked process leave the signals of its group to the one it was forked from."""
     if any(getattr(signal.getsignal(n), "__module__", "") == __name__ for n in EXIT_CODES):
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        for number in EXIT_CODES:
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

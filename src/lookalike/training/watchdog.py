@@ -162,7 +162,8 @@ class Watchdog:
     def _tell(self, text: str) -> None:
         where = self.folder / "hang_process_<n>.txt"
         more = f"What each process was doing stands in {where}. Go on with --resume."
-        os.write(2, f"{text} {more}\n".encode())
+        with suppress(OSError):  # the terminal may be closed
+            os.write(2, f"{text} {more}\n".encode())
 
     def _end(self, text: str) -> None:
         """Write the stacks, wait until all have, and end this process and those that cannot."""
@@ -192,7 +193,8 @@ class Watchdog:
         """Ask this process to save and stop once what started it has been killed."""
         if "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != self.parent:
             if self.rank == 0:
-                os.write(2, b"The launcher has gone; its processes stop.\n")
+                with suppress(OSError):
+                    os.write(2, b"The launcher has gone; its processes stop.\n")
             self.parent = os.getppid()
             os.kill(os.getpid(), signal.SIGTERM)
 
