@@ -1,12 +1,18 @@
 """Files that are whole or absent, and faults that come where they are asked for."""
 
+import errno
+import fcntl
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+from killed import killed_at, points_passed
 
-from lookalike.durable import synced, whole_file
+from lookalike.durable import synced, whole_file, whole_folder
 from lookalike.errors import DataError, SetupError, system_error
 from lookalike.faults import VARIABLE, Fault, InjectedFault, fault_point, watching
 
@@ -28,6 +34,109 @@ def test_a_fault_at_any_point_leaves_the_old_file_or_the_new_one(tmp_path, nth, 
         write(path, "new")
     assert path.read_text() == ("new" if nth == 5 else "old")
     assert [p.name for p in tmp_path.iterdir()] == ["list.txt"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_two_writers_of_one_file_do_not_meet_and_the_last_one_wins(tmp_path):
+    """The second one begins and ends while the first one is half through."""
+    path = tmp_path / "table.npz"
+    with whole_file(path) as first, open(first, "w") as file:
+        file.write("fir")
+        write(path, "second")
+        assert path.read_text() == "second"
+        assert first.exists(), "the second one must not take it for a leftover"
+        file.write("st")
+    assert path.read_text() == "first"
+    assert names(tmp_path) == ["table.npz"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_one(tmp_path):
+    path = tmp_path / "table.npz"
+    assert killed_at(lambda: write(path, "old"), "file.rename:1:kill") == -signal.SIGKILL
+    (left,) = names(tmp_path)
+    assert left.startswith(".table.npz.writing-")
+    write(tmp_path / "other.npz", "another target")
+    assert left in names(tmp_path)
+    write(path, "new")
+    assert names(tmp_path) == ["other.npz", "table.npz"]
+
+
+def test_the_lock_ends_with_its_process_even_if_a_forked_one_lives_on(tmp_path):
+    ready, write_end = os.pipe()
+
+    def act():
+        with whole_file(tmp_path / "a"):
+            os.write(write_end, str(sleeping()).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def sleeping():
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        return child
+
+    assert killed_at(act, "nothing:1:kill") == -signal.SIGKILL
+    orphan = int(os.read(ready, 20))
+    try:
+        write(tmp_path / "a", "new")
+        assert names(tmp_path) == ["a"]
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+        os.close(ready)
+        os.close(write_end)
+
+
+def test_a_leftover_is_kept_where_no_lock_tells_whether_its_process_lives(tmp_path, monkeypatch):
+    def without_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    killed_at(lambda: write(tmp_path / "a", "old"), "file.rename:1:kill")
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    write(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+    assert len(names(tmp_path)) == 2
+
+
+def test_a_long_name_a_link_and_a_pipe(tmp_path):
+    long = tmp_path / ("ä" * 127)
+    write(long, "text")
+    assert names(tmp_path) == [long.name]
+    link = tmp_path / "link"
+    link.symlink_to(long)
+    write(link, "through")
+    assert link.is_symlink()
+    assert long.read_text() == "through"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with whole_file(pipe) as unfinished:
+        unfinished.write_text("into the pipe")
+    assert os.read(reader, 20) == b"into the pipe"
+    os.close(reader)
+
+
+def test_a_folder_is_whole_or_absent(tmp_path):
+    def fill():
+        with whole_folder(tmp_path / "pack") as unfinished:
+            for name in ("a", "b"):
+                with synced(unfinished / name) as file:
+                    file.write(b"1")
+
+    total = points_passed(fill)
+    assert total == 7
+    for nth in range(1, total + 1):
+        shutil.rmtree(tmp_path / "pack", ignore_errors=True)
+        assert killed_at(fill, f"file.*:{nth}:kill") == -signal.SIGKILL
+        assert not (tmp_path / "pack").exists() or names(tmp_path / "pack") == ["a", "b"]
+    shutil.rmtree(tmp_path / "pack", ignore_errors=True)
+    fill()
+    assert names(tmp_path) == ["pack"]
+    with pytest.raises(SetupError, match="cannot be written"):
+        fill()
 
 
 def test_an_error_of_ours_within_stays_what_it_is(tmp_path):

@@ -7,12 +7,15 @@ the folder is synced, which makes the new name last. Every step passes a point o
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -74,14 +77,124 @@ def synced(path: Path, what: str = "file") -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def staging(target: Path, what: str = "file") -> Iterator[Path]:
+    """Make a folder next to ``target`` in which to write what will be renamed to it.
+
+    Each call has a folder of its own, so several processes may write one target at a time, and
+    the last one to rename wins. What a killed process has left is removed by the next call for
+    the same target: a folder whose process lives is locked.
+
+    Args:
+        target: File or folder that will be written.
+        what: For the fault points.
+
+    Yields:
+        An empty folder, that is gone afterwards with what is still in it.
+
+    Raises:
+        SetupError: If it cannot be written.
+    """
+    with writing(target):
+        for left in _unfinished(target):
+            with _locked(left) as ours:
+                if ours:
+                    remove(left, what)
+        with _new_folder(target) as folder:
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix(target: Path) -> str:
+    # a file's name has at most 255 bytes
+    name = os.fsdecode(os.fsencode(target.name)[:200])
+    return f".{name}.writing-"
+
+
+def _unfinished(target: Path) -> list[Path]:
+    """Return the folders of :func:`staging` for a target, of whatever process."""
+    names = re.compile(re.escape(_prefix(target)) + "[0-9a-f]{8}")
+    return [one for one in target.parent.iterdir() if names.fullmatch(one.name)]
+
+
+@contextmanager
+def _new_folder(target: Path) -> Iterator[Path]:
+    while True:
+        folder = target.with_name(f"{_prefix(target)}{secrets.token_hex(4)}")
+        folder.mkdir()
+        with _locked(folder) as ours:
+            # another process may have taken it for a leftover before it was locked
+            if ours is not False and folder.exists():
+                yield folder
+                return
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool | None]:
+    """Lock a file or folder for the time of the block, and not beyond the life of this process.
+
+    Yields:
+        Whether it is locked now; None where the file system knows no locks.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    _open_locks.add(descriptor)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours: bool | None = True
+        except BlockingIOError:
+            ours = False
+        except OSError:
+            ours = None
+        yield ours
+    finally:
+        _open_locks.discard(descriptor)
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes that call this out of a folder during the block; wait for them first."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    _open_locks.add(descriptor)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        _open_locks.discard(descriptor)
+        os.close(descriptor)
+
+
+# a forked process would keep a lock beyond the life of the one that took it
+_open_locks: set[int] = set()
+
+
+def _release_locks() -> None:
+    for descriptor in _open_locks:
+        os.close(descriptor)
+    _open_locks.clear()
+
+
+os.register_at_fork(after_in_child=_release_locks)
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file that has its name only when it is complete.
 
     Args:
-        path: The file; an existing one stays as it is until it is replaced.
+        path: The file; an existing one stays as it is until it is replaced. A symbolic link is
+            followed.
 
     Yields:
-        Where to write: a hidden name beside it, that is gone afterwards.
+        Where to write: a file of the same name in a folder of :func:`staging`; or ``path`` itself
+        where it is a pipe or a device.
 
     Raises:
         SetupError: If the disk is full or the folder cannot be written.
@@ -94,12 +207,45 @@ def whole_file(path: Path) -> Iterator[Path]:
         >>> path.read_text(), [p.name for p in path.parent.iterdir()]
         ('a.jpg 0', ['list.txt'])
     """
-    unfinished = path.with_name(f".{path.name}.writing")
-    with writing(path):
-        try:
-            yield unfinished
-            sync(unfinished)
-            rename(unfinished, path)
-            sync(path.parent)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        with writing(path):
+            yield path
+        return
+    with staging(path) as folder:
+        yield folder / path.name
+        sync(folder / path.name)
+        rename(folder / path.name, path)
+        sync(path.parent)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that has its name only when it is complete.
+
+    Raises:
+        SetupError: If it cannot be written.
+    """
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Write a folder that has its name only when it is complete.
+
+    Args:
+        path: The folder; must not exist, or be empty.
+
+    Yields:
+        Where to write: a folder of another name next to it.
+
+    Raises:
+        SetupError: If it cannot be written, or ``path`` has been filled meanwhile.
+    """
+    with staging(path) as folder:
+        unfinished = folder / path.name
+        unfinished.mkdir()
+        yield unfinished
+        sync(unfinished)
+        rename(unfinished, path)
+        sync(path.parent)

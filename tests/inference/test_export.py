@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+import shutil
+import signal
 
 import onnx
 import pytest
 import torch
 from conftest import trainer_of
+from killed import killed_at, points_passed
 
 from lookalike.assembly import export as assembly_export
 from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.durable import staging
 from lookalike.errors import ConfigError, ExportError, SetupError
 from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
 from lookalike.training import RunLog
@@ -81,7 +85,7 @@ def test_a_file_that_differs_is_not_kept(tiny, monkeypatch):
     with pytest.raises(ExportError, match=r"does not compute what .* Nothing was written"):
         exported(tiny, onnx=False)
     assert {p.name: p.read_bytes() for p in (tiny / "inference").iterdir()} == before
-    assert not (tiny / ".inference.writing").exists()
+    assert not list(tiny.glob(".inference*"))
 
 
 def test_without_an_evaluation_noise_is_compared_and_the_card_says_so(tiny):
@@ -204,3 +208,42 @@ def test_images_prepared_in_another_way_are_refused(tiny):
     run = load_run(tiny / "run.yaml", [path], training=False)
     with pytest.raises(ConfigError, match="prepares them by"):
         embedded_by_export(run, str(tiny / "inference"), "Query", RunLog(quiet=True), [])
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_kill_while_files_are_put_in_place_leaves_no_card_of_other_files(tmp_path, earlier):
+    """At every point: a whole export, an earlier whole one, or no card."""
+
+    def publish(text):
+        with staging(tmp_path / "inference") as unfinished:
+            for name in (PROGRAM, ONNX, "card.json"):
+                (unfinished / name).write_text(text)
+            assembly_export._publish(unfinished, tmp_path / "inference")
+
+    def found():
+        return {path.name: path.read_text() for path in (tmp_path / "inference").glob("*")}
+
+    def begin():
+        for path in tmp_path.iterdir():  # what a kill has left as well
+            shutil.rmtree(path)
+        if earlier:
+            publish("old")
+            (tmp_path / "inference" / "notes.txt").write_text("mine")
+
+    begin()
+    total = points_passed(lambda: publish("new"))
+    assert total == (14 if earlier else 6)
+    seen = []
+    for nth in range(1, total + 1):
+        begin()
+        assert killed_at(lambda: publish("new"), f"file.*:{nth}:kill") == -signal.SIGKILL
+        files = found()
+        assert (files.pop("notes.txt", None) == "mine") == earlier
+        assert len(set(files.values())) <= 1, files
+        if "card.json" in files:
+            assert set(files) == {PROGRAM, ONNX, "card.json"}
+        seen.append(bool(files))
+    assert seen[-1]
+    publish("new")
+    assert set(found().values()) == ({"new", "mine"} if earlier else {"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["inference"]

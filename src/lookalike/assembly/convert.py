@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.facts import git_commit
@@ -16,8 +16,8 @@ from lookalike.assembly.load import Run, locating
 from lookalike.assembly.published import CARD, CONFIG, WEIGHTS, model_card, model_config
 from lookalike.assembly.start_weights import slim
 from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
-from lookalike.durable import whole_file
-from lookalike.errors import ConfigError, writing
+from lookalike.durable import sync, synced, whole_file, whole_folder
+from lookalike.errors import ConfigError
 from lookalike.models.weights import LoadReport, load_state
 
 
@@ -65,16 +65,15 @@ def convert(
     )
     notes += slim(run.config.Slim, built, run.config.Global.image_shape)
     if target.suffix:
-        _write_tensors(built, target)
+        with whole_file(target) as unfinished:
+            save_file(_tensors(built), unfinished)
     else:
         _write_folder(run, built, source, target)
     return report
 
 
-def _write_tensors(built: BuiltModels, target: Path) -> None:
-    tensors = {key: tensor.contiguous() for key, tensor in built.model.state_dict().items()}
-    with whole_file(target) as unfinished:
-        save_file(tensors, unfinished)
+def _tensors(built: BuiltModels) -> dict[str, Tensor]:
+    return {key: tensor.contiguous() for key, tensor in built.model.state_dict().items()}
 
 
 def _write_folder(run: Run, built: BuiltModels, source: str, target: Path) -> None:
@@ -87,15 +86,12 @@ def _write_folder(run: Run, built: BuiltModels, source: str, target: Path) -> No
         facts={"seed": seed_of(run), "git_commit": git_commit()},
         weights=source,
     )
-    temporary = target.with_name(f".{target.name}.writing")
-    with writing(temporary / CONFIG):
-        if target.exists():
-            raise ConfigError(f"{target}: exists already; give another name, or remove it.")
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-        (temporary / CARD).write_text(card, encoding="utf-8")
-    try:
-        _write_tensors(built, temporary / WEIGHTS)
-        with writing(target):
-            temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    if target.exists():
+        raise ConfigError(f"{target}: exists already; give another name, or remove it.")
+    with whole_folder(target) as unfinished:
+        with synced(unfinished / CONFIG) as file:
+            file.write((json.dumps(config, indent=1) + "\n").encode())
+        with synced(unfinished / CARD) as file:
+            file.write(card.encode())
+        save_file(_tensors(built), unfinished / WEIGHTS)
+        sync(unfinished / WEIGHTS)

@@ -19,7 +19,8 @@ from lookalike.config import ComponentSpec
 from lookalike.config.schema import SplitSection
 from lookalike.data import ImageDataset, make_loader
 from lookalike.data.datasets import FACE_SETS, FacePairs
-from lookalike.errors import ConfigError, Problem, writing
+from lookalike.durable import whole_file
+from lookalike.errors import ConfigError, Problem
 from lookalike.geometry import unit
 from lookalike.inference import embed
 from lookalike.models.distillation_model import chosen_model
@@ -259,9 +260,8 @@ def _verify_faces(
 
 def _save(folder: Path, tables: Mapping[str, EmbeddingTable]) -> None:
     for name, table in tables.items():
-        path = folder / f"{name}.npz"
-        with writing(path):
-            table.save(path)
+        with whole_file(folder / f"{name}.npz") as unfinished:
+            table.save(unfinished)
 
 
 def _evaluate_classifier(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,15 @@ from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
 from lookalike.data import ImageDataset
-from lookalike.durable import file_sha256
+from lookalike.durable import (
+    file_sha256,
+    locked_folder,
+    remove,
+    rename,
+    staging,
+    sync,
+    synced,
+)
 from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
 from lookalike.geometry import unit
 from lookalike.inference.export import (
@@ -42,6 +50,7 @@ LARGEST_DRIFT = 1e-4
 # two neighbours whose cosines differ by less are as near as each other
 ROUNDING = 1e-5
 BATCH_SIZES = (1, 2, 7)
+CARD = "card.json"
 
 
 @dataclass(frozen=True)
@@ -98,28 +107,45 @@ def export(
             f"({settings.image_shape}) contradicts"
         )
     card = _card(job, exported, shape, expected.shape[1])
-    staging = folder.with_name(f".{folder.name}.writing")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
+    with staging(folder) as unfinished:
         parity = {}
         for name, write, load in _formats(exported, shape, card, onnx):
             advance(f"writing {name}")
-            with writing(staging / name), _exporting(name):
-                write(staging / name)
+            with writing(unfinished / name), _exporting(name):
+                write(unfinished / name)
             advance(f"comparing {name} with the model")
-            parity[name] = _compare(name, load(staging / name), sample, expected, labels)
+            parity[name] = _compare(name, load(unfinished / name), sample, expected, labels)
         card["parity"] = parity
-        card["files"] = {path.name: file_sha256(path) for path in sorted(staging.iterdir())}
-        text = json.dumps(card, indent=1, default=vars) + "\n"
-        (staging / "card.json").write_text(text, encoding="utf-8")
-        with writing(folder / "card.json"):
-            for path in sorted(staging.iterdir(), key=lambda path: path.name == "card.json"):
-                path.replace(folder / path.name)
-            for name in {PROGRAM, ONNX, f"{ONNX}.data"} - set(card["files"]):
-                (folder / name).unlink(missing_ok=True)  # of an earlier export
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        card["files"] = {path.name: file_sha256(path) for path in sorted(unfinished.iterdir())}
+        with synced(unfinished / CARD) as file:
+            file.write((json.dumps(card, indent=1, default=vars) + "\n").encode())
+        _publish(unfinished, folder)
     return card
+
+
+def _publish(unfinished: Path, folder: Path) -> None:
+    """Put an export in its place, which may be a folder with an earlier one and other files.
+
+    Then the earlier one is removed first, and the card comes last: a folder without one is no
+    export.
+    """
+    for path in (*unfinished.iterdir(), unfinished):
+        sync(path)
+    try:
+        rename(unfinished, folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    else:
+        sync(folder.parent)
+        return
+    with locked_folder(folder):
+        for name in (CARD, PROGRAM, ONNX, f"{ONNX}.data"):
+            remove(folder / name)
+        sync(folder)
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD):
+            rename(path, folder / path.name)
+        sync(folder)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from lookalike.data.chance import Watched
 from lookalike.data.feature_batches import FeatureBatches, PlannedFeatures, Rows
 from lookalike.data.feature_store import Contents, FeatureStore
 from lookalike.data.loader import EndlessBatches, read_batches
-from lookalike.errors import writing
+from lookalike.durable import write_whole
 from lookalike.inference.features import backbone_features
 from lookalike.models import EmbeddingModel
 from lookalike.retrieval import RetrievalResult
@@ -116,8 +116,7 @@ class FeatureCache:
             if isinstance(settings.feature_cache, str):
                 folder = Path(settings.feature_cache)
             folder /= _fingerprint(about, built.model.backbone)
-            with writing(folder / "about.json"):
-                (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+            write_whole(folder / "about.json", json.dumps(about, indent=1) + "\n")
             self.store = FeatureStore(folder, built.shapes["backbone"][1:])
         return self.store
 

@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run
-from lookalike.errors import masked, writing
+from lookalike.durable import write_whole
+from lookalike.errors import masked
 
 _ALREADY_DONE = ("checkpoints",)
 
@@ -41,6 +42,5 @@ def resolved_yaml(run: Run) -> str:
 def write_resolved(run: Run, folder: Path) -> Path:
     """Write ``resolved.yaml`` into a run folder."""
     path = folder / "resolved.yaml"
-    with writing(path):
-        path.write_text(resolved_yaml(run), encoding="utf-8")
+    write_whole(path, resolved_yaml(run))
     return path

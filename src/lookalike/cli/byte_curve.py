@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
-from lookalike.errors import ConfigError, writing
+from lookalike.durable import whole_file
+from lookalike.errors import ConfigError
 from lookalike.retrieval.byte_curve import CurvePoint, recall_per_byte
 from lookalike.retrieval.metric_names import metric_by_name, threshold_metric
 from lookalike.retrieval.rules import Rules
@@ -48,8 +49,8 @@ def show_curve(
     )
     if shown:
         _print(points)
-    with writing(Path(picture)):
-        _draw(points, names[0], Path(picture))
+    with whole_file(Path(picture)) as unfinished:
+        _draw(points, names[0], unfinished)
     return [vars(point) for point in points]
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.errors import ConfigError, writing
+from lookalike.durable import whole_file
+from lookalike.errors import ConfigError
 from lookalike.inference.table_files import save_table
 from lookalike.training import RunLog
 
@@ -50,10 +51,8 @@ def run_embed(
             for note in job.notes:
                 log.line(f"note: {note}")
             table = embedded_split(job, split, log)
-        temporary = path.with_name(f".{path.stem}.writing{path.suffix}")
-        with writing(temporary):
-            save_table(table, temporary)
-            temporary.replace(path)
+        with whole_file(path) as unfinished:
+            save_table(table, unfinished)
         width = table.embeddings.shape[1]
         log.line(f"Wrote {len(table):,} embeddings of {width} numbers to {path}")
     finally:

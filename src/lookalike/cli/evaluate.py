@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.errors import writing
+from lookalike.durable import write_whole
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
 
@@ -62,6 +62,5 @@ def _write(json_file: str, result: RetrievalResult, log: RunLog) -> None:
         print(text)  # noqa: T201
         return
     path = Path(json_file)
-    with writing(path):
-        path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, text + "\n")
     log.line(f"Wrote {json_file}")

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from lookalike.cli.byte_curve import show_curve
-from lookalike.errors import ConfigError, DataError, writing
+from lookalike.durable import write_whole
+from lookalike.errors import ConfigError, DataError
 from lookalike.inference.table_files import load_table
 from lookalike.retrieval.protocols import protocol_by_name
 from lookalike.retrieval.rules import Rules
@@ -194,9 +195,7 @@ def write_json(json_file: str, content: dict[str, Any] | list[dict[str, Any]]) -
     if json_file == "-":
         print(text, end="")  # noqa: T201
         return
-    path = Path(json_file)
-    with writing(path):
-        path.write_text(text, encoding="utf-8")
+    write_whole(Path(json_file), text)
 
 
 def say(text: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tarfile
 import zlib
 from array import array
@@ -16,8 +15,8 @@ import numpy as np
 from lookalike.data.columns import Texts
 from lookalike.data.decode import decode_image, image_format
 from lookalike.data.shards import FORMAT, INDEX, member_name, shard_name
-from lookalike.durable import rename, sync, synced
-from lookalike.errors import DataError, SetupError, writing
+from lookalike.durable import synced, whole_folder
+from lookalike.errors import DataError, SetupError
 
 _SUFFIXES = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff"}
 
@@ -65,19 +64,9 @@ def pack_images(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SetupError(f"{folder}: is not empty; pack into a new folder, or delete it first.")
-    unfinished = folder.with_name(f".{folder.name}.writing")
-    with writing(unfinished):
-        try:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            packer = _Packer(unfinished, shard_bytes)
-            packer.add_all(dataset, advance)
-            if folder.exists():
-                folder.rmdir()
-            rename(unfinished, folder)
-            sync(folder.parent)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
+    with whole_folder(folder) as unfinished:
+        packer = _Packer(unfinished, shard_bytes)
+        packer.add_all(dataset, advance)
     return [folder / shard_name(number) for number in range(len(packer.shard_sizes))]
 
 
@@ -136,7 +125,6 @@ class _Packer:
         }
         with synced(self.folder / INDEX) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        sync(self.folder)
 
 
 def _add_member(shard: BinaryIO, name: str, data: bytes) -> int:

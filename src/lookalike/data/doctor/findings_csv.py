@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.data.doctor.findings import Finding
-from lookalike.errors import writing
+from lookalike.durable import whole_file
 
 COLUMNS = ("severity", "kind", "split", "path", "list", "line", "detail", "other")
 
@@ -18,7 +18,7 @@ def write_csv(findings: Sequence[Finding], path: Path) -> None:
     Raises:
         SetupError: If the file cannot be written.
     """
-    with writing(path), open(path, "w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as whole, open(whole, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for one in findings:

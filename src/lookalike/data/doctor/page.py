@@ -18,7 +18,8 @@ from lookalike.data.doctor.findings import Finding
 from lookalike.data.doctor.kinds import BROKEN, KINDS, SEVERITIES
 from lookalike.data.doctor.processes import over_files
 from lookalike.data.doctor.statistics import HEAD, TAIL, SplitStatistics
-from lookalike.errors import DataError, writing
+from lookalike.durable import whole_file
+from lookalike.errors import DataError
 
 MAX_LISTED = 300
 """Findings of one kind on the page; the rest is in the table beside it."""
@@ -64,8 +65,8 @@ def write_page(
         splits=[_split(one) for one in diagnosis.statistics],
         bounds=(HEAD, TAIL),
     )
-    with writing(path):
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    with whole_file(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _section(kind: str, found: Sequence[Finding], pictures: Mapping[str, str]) -> dict[str, Any]:
