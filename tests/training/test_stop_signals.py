@@ -8,9 +8,12 @@ import time
 
 import pytest
 from conftest import trainer_of
+from killed import killed_at
 from same_run import same
 
+from lookalike.errors import Interrupted
 from lookalike.training import load_checkpoint
+from lookalike.training.stop_signals import stop_on_signals
 
 # a native call that takes minutes and knows no signals
 LONG = """
@@ -39,6 +42,70 @@ def test_the_second_signal_ends_a_run_inside_a_long_call(numbers, code):
         run.send_signal(signal.Signals[numbers[-1]])
         assert run.wait(timeout=60) == code
         assert run.stderr.read() == "\nStopped at once, without saving.\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [("SIGHUP", 75), ("SIGQUIT", 75), ("SIGUSR1", 75), ("SIGTERM", 75), ("SIGINT", 130)],
+)
+def test_a_signal_in_a_step_saves_after_it(tiny, number, code):
+    trainer = trainer_of(tiny, "Global.epochs=3")
+    move = trainer._iteration
+
+    def signalled(epoch, index, batch):
+        if trainer.iteration == 4:
+            os.kill(os.getpid(), signal.Signals[number])
+            os.kill(os.getpid(), signal.Signals[number])  # a kernel and a shell
+        move(epoch, index, batch)
+
+    trainer._iteration = signalled
+    before = signal.getsignal(signal.Signals[number])
+    with pytest.raises(Interrupted, match=f"Stopped by {number}; everything is saved") as caught:
+        trainer.run()
+    assert caught.value.exit_code == code
+    assert load_checkpoint(tiny / "output").state["iteration"] == 5
+    assert signal.getsignal(signal.Signals[number]) == before
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tiny):
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        trainer = trainer_of(tiny, "Global.epochs=1")
+        move = trainer._iteration
+        trainer._iteration = lambda *step: (os.kill(os.getpid(), signal.SIGHUP), move(*step))
+        trainer.run()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert trainer.iteration == 3
+
+
+@pytest.mark.parametrize("numbers", [["SIGHUP", "SIGHUP", "SIGTERM"], ["SIGUSR1", "SIGHUP"]])
+def test_warnings_may_come_more_than_once(numbers):
+    with subprocess.Popen(
+        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout.readline() == "ready\n"
+        for number in numbers:
+            run.send_signal(signal.Signals[number])
+            time.sleep(0.4)
+        assert run.poll() is None
+        run.kill()
+
+
+def test_processes_that_read_images_ignore_a_signal_to_the_group():
+    """All but SIGTERM, by which they are ended."""
+    numbers = [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGINT]
+
+    def still_alive():
+        for number in numbers:
+            os.kill(os.getpid(), number)
+
+    with stop_on_signals() as stop:
+        assert killed_at(still_alive, "nothing:1:kill") == 0
+        assert killed_at(lambda: os.kill(os.getpid(), signal.SIGTERM), "nothing:1:kill") == -15
+        assert not stop
 
 
 def test_a_signal_to_the_group_saves_and_the_run_goes_on_bit_for_bit(tiny):
