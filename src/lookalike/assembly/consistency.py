@@ -167,8 +167,6 @@ def settings_without_effect(run: Run) -> list[str]:
     if config.Global.eval_mode == "adaface" and config.Metric.Eval:
         notes.append("Metric.Eval decides nothing: eval_mode adaface has its own metric.")
     if config.Global.eval_mode == "retrieval":
-        if config.Loss is not None and config.Loss.Eval:
-            notes.append("Loss.Eval is not computed in retrieval evaluation; metrics are.")
         exact = config.Global.retrieval_protocol == "exact"
         if exact and "sim_block_size" in config.Global.model_fields_set:
             notes.append("sim_block_size decides nothing: the metrics are exact for any block.")

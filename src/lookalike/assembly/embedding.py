@@ -82,7 +82,8 @@ def _split(run: Run, evaluation: Evaluation | None, name: str, notes: list[str])
         return known[name]
     if name == "Train" and train is not None:
         return make_split(run, "Train", _in_order(run, train), worker_limit(notes))
-    names = [*known, *(["Train"] if train is not None else [])]
+    loaders = run.document.data.get("DataLoader")
+    names = [*known, *(["Train"] if isinstance(loaders, dict) and loaders.get("Train") else [])]
     problem = Problem(
         "DataLoader",
         f"has no split '{name}'.{nearest(name, names)} Splits: {', '.join(names) or 'none'}.",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from lookalike import processes
+from lookalike.assembly.classification import EvalLosses, classification_scores, eval_losses
 from lookalike.assembly.data_parts import make_dataset, make_sampler
 from lookalike.assembly.load import Run
 from lookalike.assembly.parts import make_metrics
@@ -24,7 +24,6 @@ from lookalike.errors import ConfigError, Problem
 from lookalike.geometry import unit
 from lookalike.inference import embed
 from lookalike.models.distillation_model import chosen_model
-from lookalike.models.evaluating import evaluating
 from lookalike.retrieval import RetrievalResult, evaluate_retrieval
 from lookalike.retrieval.verification import verification_accuracy
 from lookalike.training import RunLog
@@ -69,12 +68,16 @@ class Evaluation:
         query: The queries; for classification, the images to classify.
         gallery: What is searched; the query split itself where there is one split.
         metrics: In the order asked for.
+        losses: Those of ``Loss.Eval`` where the eval_mode computes them.
+        notes: For the user.
     """
 
     run: Run
     query: EvalSplit
     gallery: EvalSplit
     metrics: list[Any]
+    losses: EvalLosses | None = None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def splits(self) -> list[EvalSplit]:
@@ -119,7 +122,8 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
                 )
             ]
         )
-    return Evaluation(run, query, gallery, _metrics(run))
+    notes: list[str] = []
+    return Evaluation(run, query, gallery, _metrics(run), eval_losses(run, notes), notes)
 
 
 _PATHS = ("image_root", "label_file", "cls_label_path", "root")
@@ -268,25 +272,8 @@ def _evaluate_classifier(
     model: nn.Module, evaluation: Evaluation, *, device: torch.device, log: RunLog
 ) -> RetrievalResult:
     """Score the head's logits on the evaluation images."""
-    split = evaluation.query
-    sums: dict[str, float] = {}
-    found: list[dict[str, float]] = []
-    with evaluating(model), log.bar("classifying", len(split.dataset)) as bar:
-        for batch in split.batches:
-            on_device = batch.to(device)
-            output = model(on_device.images, on_device.labels)
-            if "logits" not in output:
-                raise ConfigError("eval_mode 'classification' needs an Arch.Head.")
-            found.append({})
-            for metric in evaluation.metrics:
-                for name, value in metric(output, on_device.labels).items():
-                    found[-1][name] = float(value) * len(batch.labels)
-            bar.advance(len(batch.labels))
-    # batch by batch in the order of one process, so the sums are the same to the last digit
-    for batches in zip_longest(*processes.each(found), fillvalue={}):
-        for own in batches:
-            for name, value in own.items():
-                sums[name] = sums.get(name, 0.0) + value
-    number = len(split.dataset)
-    values = {name: total / number for name, total in sums.items()}
+    split, number = evaluation.query, len(evaluation.query.dataset)
+    values = classification_scores(
+        model, split.batches, number, evaluation.metrics, evaluation.losses, device=device, log=log
+    )
     return RetrievalResult(values, {}, number, number, 0, "every image is classified")

@@ -30,6 +30,7 @@ from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.data.image_files import listed_only
+from lookalike.models.distillation_model import chosen_model
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
 
@@ -137,6 +138,10 @@ def _build_job(
 def _add_evaluation(job: Job, training: bool) -> None:
     if not training or job.run.config.Global.eval_during_train:
         job.evaluation = build_evaluation(job.run, num_workers=worker_limit(job.notes))
+        job.notes += job.evaluation.notes
+        num_classes = getattr(getattr(chosen_model(job.model), "head", None), "num_classes", None)
+        if job.evaluation.losses is not None and num_classes is not None:
+            job.evaluation.query.dataset.check_labels(num_classes)
 
 
 def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:

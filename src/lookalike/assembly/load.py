@@ -18,6 +18,7 @@ from lookalike.assembly.dialect import (
 from lookalike.assembly.parts import schedule_spec
 from lookalike.assembly.prepare import NESTED, prepare_part
 from lookalike.assembly.scopes import WHOLE_MODEL
+from lookalike.assembly.without_training import eval_losses, without_training
 from lookalike.config import ComponentSpec, Document, RunConfig, read_yaml
 from lookalike.config.check import allowed_keys, check_frame
 from lookalike.config.overrides import apply_overrides
@@ -50,6 +51,8 @@ def load_run(
     *,
     allow_import: Sequence[str] = (),
     training: bool = True,
+    splits: Sequence[str] = (),
+    evaluating: bool = False,
 ) -> Run:
     """Read a YAML file and check every name and argument in it.
 
@@ -57,12 +60,22 @@ def load_run(
         path: The file.
         overrides: Texts such as ``Global.epochs=3``.
         allow_import: Modules that components may be imported from.
-        training: False leaves the sections that only training reads unread.
+        training: False leaves unread what only training reads: ``Loss``, ``Optimizer``, ``AMP``,
+            ``EMA``, ``Metric.Train``, and ``Train`` and ``Metalearning`` of ``DataLoader``.
+        splits: Of these two, what is read all the same.
+        evaluating: Read ``Loss.Eval`` all the same where the ``eval_mode`` computes it.
 
     Raises:
         ConfigError: With all mistakes, each at its line.
     """
-    return check_document(read_yaml(path), overrides, allow_import=allow_import, training=training)
+    return check_document(
+        read_yaml(path),
+        overrides,
+        allow_import=allow_import,
+        training=training,
+        splits=splits,
+        evaluating=evaluating,
+    )
 
 
 def check_document(
@@ -71,33 +84,50 @@ def check_document(
     *,
     allow_import: Sequence[str] = (),
     training: bool = True,
+    splits: Sequence[str] = (),
+    evaluating: bool = False,
 ) -> Run:
-    """Check a document that has been read."""
+    """Check a document that has been read; see :func:`load_run`."""
     if refusal := other_program(document.data):
         raise ConfigError([Problem("", refusal, where=document.file)])
     problems = apply_overrides(document, overrides, knows=allowed_keys)
-    data, notes = drop_irrelevant(document.data)
-    if not training:
-        data = _without_training(data)
+    whole, notes = drop_irrelevant(document.data)
+    data = whole if training else without_training(whole, splits, evaluating)
     cleaned = replace(document, data=data)
     config, more = check_frame(cleaned)
     problems += more
+    if training and isinstance(data.get("Loss"), dict) and "Train" not in data["Loss"]:
+        problems.append(document.problem(("Loss", "Train"), "is missing here."))
     for place in _places(data):
         wrong, said = _check(place, allow_import)
         problems += [document.problem(path, text) for path, text in wrong]
         notes += [note for note in said if note not in notes]
     if config is not None:
         problems += _scopes(config, document)
+    if not training:
+        problems += _problems_of_overrides(document, whole, allow_import)
     if problems or config is None:
         raise ConfigError(_once(problems))
+    mode = config.Global.eval_mode
+    if (training or evaluating) and mode != "classification" and eval_losses(whole):
+        notes.append(f"Loss.Eval is not computed in {mode} evaluation; metrics are.")
     return Run(config, document, notes, tuple(allow_import))
 
 
-def _without_training(data: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in data.items() if key not in ("Loss", "Optimizer")}
-    if isinstance(loaders := kept.get("DataLoader"), dict):
-        kept["DataLoader"] = {key: value for key, value in loaders.items() if key == "Eval"}
-    return kept
+def _problems_of_overrides(
+    document: Document, whole: Mapping[str, Any], allow_import: Sequence[str]
+) -> list[Problem]:
+    """Return what is wrong with values of the command line, also in sections that are not read.
+
+    A component that is not there may be one of the training's.
+    """
+    problems = check_frame(replace(document, data=dict(whole)))[1]
+    for place in _places(whole):
+        if prepare_part(place.kind, place.name, place.args, allow_import)[0] is not None:
+            problems += [
+                document.problem(path, text) for path, text in _check(place, allow_import)[0]
+            ]
+    return [problem for problem in problems if problem.where.startswith("-o ")]
 
 
 @contextmanager

@@ -32,7 +32,8 @@ def run_embed(
     path = Path(out)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--out {out}: tables are written as {' or '.join(SUFFIXES)}.")
-    run = load_run(config, overrides, allow_import=allow_import)
+    read = ("Train",) if split == "Train" else ()
+    run = load_run(config, overrides, allow_import=allow_import, training=False, splits=read)
     log = RunLog(Path(run.config.Global.output_dir), "embed")
     try:
         if exported is not None:

@@ -24,7 +24,7 @@ def run_evaluation(
     strict_device: bool,
 ) -> None:
     """Evaluate the model of a YAML and print its metrics."""
-    run = load_run(config, overrides, allow_import=allow_import)
+    run = load_run(config, overrides, allow_import=allow_import, training=False, evaluating=True)
     job = build_job(run, training=False, strict_device=strict_device, allow_missing=allow_missing)
     log = RunLog(job.folder, "eval", quiet=json_file == "-")
     try:

@@ -95,9 +95,9 @@ AnyArch = Annotated[
 
 
 class LossSection(Frame):
-    """Weighted sums; retrieval does not need ``Eval``."""
+    """Weighted sums; only ``eval_mode: classification`` computes ``Eval``."""
 
-    Train: Annotated[list[ComponentSpec], Field(min_length=1)]
+    Train: Annotated[list[ComponentSpec], Field(min_length=1)] = []  # an evaluation has none
     Eval: list[ComponentSpec] = []
     # the three parts of train_mode metabin, in place of Train
     Basic: list[ComponentSpec] = []
