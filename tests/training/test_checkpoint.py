@@ -24,6 +24,7 @@ from lookalike.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from lookalike.training.evaluated import add_evaluation
 from lookalike.training.intact import (
     find_checkpoint,
     is_intact,
@@ -34,11 +35,11 @@ from lookalike.training.intact import (
 )
 
 
-def save(folder, value, **options):
+def save(folder, value, *, more=None, **options):
     save_checkpoint(
         folder,
         model={"w": torch.full((4,), float(value))},
-        state={"step": value, "nested": [torch.tensor([value]), None, "x"]},
+        state={"step": value, "nested": [torch.tensor([value]), None, "x"], **(more or {})},
         facts={"epoch": value, "iteration": value},
         **options,
     )
@@ -74,8 +75,17 @@ def test_every_damage_is_noticed_and_an_intact_one_offered(tmp_path, file, damag
 
 
 def change(folder, value):
-    """Do all a run does with its checkpoints: save, keep two, keep the best."""
-    save(folder / "latest", value, keep_previous=True)
+    """Do all a run does with its checkpoints: save, add the evaluation, keep two and the best."""
+    schedules = {"optimizers": [{"schedule": {"best": value - 1}}]}
+    due = {"evaluation_due": True, "update": schedules}
+    save(folder / "latest", value, keep_previous=True, more=due)
+    changed = {"optimizers": [{"schedule": {"best": value}}]}
+    add_evaluation(
+        folder / "latest",
+        state={"step": value, "metric": value, "update": changed},
+        facts={"metrics": {"recall1": value}},
+        documents={"README.md": f"{value}"},
+    )
     copy_checkpoint(folder / "latest", folder / f"epoch_{value}")
     keep_last(folder, value, 2)
     copy_checkpoint(folder / "latest", folder / "best_model")
@@ -134,7 +144,7 @@ def test_a_fault_at_every_point_leaves_whole_checkpoints(tmp_path, monkeypatch, 
     """Every point of every write: what has a name is whole, and the next run is not disturbed."""
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the machine stays on: no need
     number = len(points_of_a_change(tmp_path / "probe"))
-    seen = set()
+    seen, evaluated = set(), set()
     origin = started(tmp_path / "origin")
     for nth in range(1, number + 1):
         folder = tmp_path / str(nth)
@@ -148,7 +158,9 @@ def test_a_fault_at_every_point_leaves_whole_checkpoints(tmp_path, monkeypatch, 
             if not found.exists():
                 assert action == "kill"
                 found = find_checkpoint(found)
-            seen.add(load_checkpoint(found).facts["epoch"])
+            loaded = load_checkpoint(found)
+            seen.add(loaded.facts["epoch"])
+            evaluated.add(is_evaluated(loaded, due=name == "latest"))
         for kept in folder.glob("epoch_*"):
             load_checkpoint(kept)
         assert newest_intact(folder)[1] == []
@@ -160,6 +172,20 @@ def test_a_fault_at_every_point_leaves_whole_checkpoints(tmp_path, monkeypatch, 
         assert load_checkpoint(folder / "best_model").facts["epoch"] == 5
         shutil.rmtree(folder)
     assert seen == {3, 4}
+    assert evaluated == {True, False}
+
+
+def is_evaluated(found, *, due):
+    """Tell whether a checkpoint is one after an evaluation; it may be half of none."""
+    value = found.facts["epoch"]
+    schedule = found.state["update"]["optimizers"][0]["schedule"]["best"]
+    if "evaluation_due" in found.state:
+        assert due
+        assert (schedule, "metric" in found.state) == (value - 1, False)
+        return False
+    assert (schedule, found.state["metric"]) == (value, value)
+    assert found.facts["metrics"] == {"recall1": value}
+    return True
 
 
 def test_a_copy_is_independent_of_what_happens_to_the_original(tmp_path):

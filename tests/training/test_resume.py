@@ -1,14 +1,16 @@
 """A run that was stopped, killed or damaged anywhere goes on as if nothing had happened."""
 
+import json
 import shutil
 import signal
 
 import pytest
 import torch
-from conftest import TINY_YAML, make_images, trainer_of, write_list
+from conftest import TINY_YAML, make_images, train_in_two_parts, trainer_of, write_list
+from killed import killed_at
 from same_run import same
 
-from lookalike.errors import Interrupted
+from lookalike.errors import DataError, Interrupted, SetupError
 from lookalike.faults import Fault, InjectedFault, watching
 from lookalike.training import load_checkpoint
 from lookalike.training.intact import newest_intact
@@ -116,6 +118,82 @@ def test_a_signal_breaks_off_an_evaluation_which_is_done_after_the_resume(tiny, 
     again.run()
     assert same(straight.folder, tiny / "output")
     assert same(straight.folder / "epoch_1", tiny / "output" / "epoch_1")
+
+
+def out_of_memory():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+
+FAILURES = {
+    "damaged image": (lambda: open_image("cut.jpg"), DataError, "cut.jpg"),
+    "out of memory": (out_of_memory, SetupError, "out of memory in the evaluation after step 3"),
+    "bug": (lambda: 1 / 0, ZeroDivisionError, "division by zero"),
+}
+
+
+def open_image(name):
+    raise DataError(f"{name}: cannot be decoded")
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_an_epoch_whose_evaluation_fails_is_saved_and_evaluated_when_resumed(
+    tiny, straight, failure
+):
+    fail, kind, message = FAILURES[failure]
+    broken = trainer_of(tiny)
+    evaluate = broken.evaluate
+
+    def failing(model):
+        evaluate(model)
+        fail()
+
+    broken.evaluate = failing
+    with pytest.raises(kind, match=message) as caught:
+        broken.run()
+    text = f"The last good checkpoint is {tiny / 'output' / 'latest'}, of step 3; --resume"
+    told = str(caught.value) + (tiny / "output" / "train.log").read_text()
+    assert text in told
+    assert "micro_batch_size" not in told
+    again, warnings = resumed(tiny, tiny / "output")
+    assert (again.iteration, again.evaluation_due, warnings) == (3, True, [])
+    again.run()
+    for name in ("latest", "best_model", "epoch_1"):
+        assert same(straight.folder / name, tiny / "output" / name)
+
+
+def test_an_epoch_whose_evaluation_is_killed_is_saved(tiny, straight):
+    assert killed_at(lambda: trainer_of(tiny).run(), "place.evaluating:1:kill") == -signal.SIGKILL
+    again, _ = resumed(tiny, tiny / "output")
+    assert (again.iteration, again.evaluation_due) == (3, True)
+    again.run()
+    assert same(straight.folder, tiny / "output")
+
+
+def test_the_schedule_that_watches_the_metric_goes_on_from_what_the_evaluation_found(tiny):
+    """Its state is the one thing of an optimiser that an evaluation changes."""
+    plateau = "Optimizer.lr={name: ReduceOnPlateau, learning_rate: 0.01, patience: 0, factor: 0.1}"
+    train_in_two_parts(tiny, plateau, "Global.epochs=3")
+    found = load_checkpoint(tiny / "output")
+    whole = trainer_of(tiny, plateau, "Global.epochs=3", f"Global.output_dir={tiny / 'whole'}")
+    whole.run()
+    schedule = found.state["update"]["optimizers"][0]["schedule"]
+    assert schedule == whole.update.optimizers[0].schedule.state_dict()
+    assert schedule, "else this test shows nothing"
+    assert same(tiny / "whole", tiny / "output")
+
+
+def test_an_evaluation_writes_little_and_not_into_what_was_kept_before(tiny):
+    trainer_of(tiny).run()
+    folder = tiny / "output" / "latest"
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert sizes["after_evaluation.pt"] < 40_000 < sizes["training_state.pt"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["metrics"] == load_checkpoint(folder).state["last_metrics"]
+    assert f"{manifest['metrics']['recall1']:.4f}" in (folder / "README.md").read_text()
+    for name in ("epoch_1", "epoch_2", "best_model", ".latest.previous"):
+        assert "evaluation_due" not in load_checkpoint(tiny / "output" / name).state
+    previous = load_checkpoint(tiny / "output" / ".latest.previous")
+    assert previous.state["iteration"] == 3, "what --resume falls back to shares no file"
 
 
 @pytest.mark.parametrize("stop", [3, 6])

@@ -134,7 +134,7 @@ def test_evaluation_before_training_and_at_intervals(tiny):
     assert [entry["epoch"] for entry in records(tiny / "output", "eval")] == [0, 2, 4]
 
 
-def test_the_untrained_model_is_kept_if_it_is_the_best(tiny):
+def test_the_untrained_model_is_never_the_best_of_a_run(tiny):
     trainer_of(
         tiny,
         "Global.eval_before_train=True",
@@ -144,8 +144,17 @@ def test_the_untrained_model_is_kept_if_it_is_the_best(tiny):
     ).run()
     found = load_checkpoint(tiny / "output" / "best_model").facts
     scores = [entry["recall1"] for entry in records(tiny / "output", "eval")]
-    assert found["best"] == max(scores)
-    assert found["epoch"] == (0 if scores[0] > scores[1] else 1)
+    assert scores[0] > scores[1], "else this test shows nothing"
+    assert (found["best"], found["best_epoch"], found["epoch"]) == (scores[1], 1, 1)
+
+
+def test_an_evaluation_before_training_saves_nothing(tiny):
+    trainer = trainer_of(tiny, "Global.eval_before_train=True", "Global.epochs=1")
+    trainer.update.gradients = lambda *step: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        trainer.run()
+    assert [entry["epoch"] for entry in records(tiny / "output", "eval")] == [0]
+    assert not (tiny / "output" / "best_model").exists()
 
 
 def test_a_failing_dashboard_does_not_end_the_run(tmp_path):

@@ -2,10 +2,11 @@
 
 A checkpoint folder holds ``model.safetensors``, ``training_state.pt`` (read with ``weights_only``)
 and ``manifest.json``, which is written last and lists the size and SHA-256 of the others; and texts
-for people and other programs, which may be edited. Of tables whose rows lie with several processes
-each has written its own to ``rows_of_process_<n>.safetensors``. A folder is written under another
-name and renamed when complete, and the previous one of that name is put aside first; so a kill at
-any moment leaves the old checkpoint or the new one.
+for people and other programs, which may be edited. ``after_evaluation.pt`` holds what an evaluation
+has added since (:mod:`lookalike.training.evaluated`). Of tables whose rows lie with several
+processes each has written its own to ``rows_of_process_<n>.safetensors``. A folder is written under
+another name and renamed when complete, and the previous one of that name is put aside first; so a
+kill at any moment leaves the old checkpoint or the new one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lookalike.faults import fault_point
 from lookalike.models.sharded import Rows
 from lookalike.models.tables import Part, Tables, of_model, tables_in, write_tables
 from lookalike.models.weights import MODEL_FILE
+from lookalike.training.evaluated import EVALUATED_FILE, with_evaluation
 from lookalike.training.intact import (
     FORMAT,
     MANIFEST,
@@ -260,6 +262,10 @@ def _read(folder: Path, facts: dict[str, Any], mapped: bool = False) -> Checkpoi
         check_unpacked_size(folder / STATE_FILE)
         model: dict[str, Any] = load_file(folder / MODEL_FILE)
         state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True, mmap=mapped)
+        if EVALUATED_FILE in facts["files"]:
+            check_unpacked_size(folder / EVALUATED_FILE)
+            added = torch.load(folder / EVALUATED_FILE, map_location="cpu", weights_only=True)
+            state = with_evaluation(state, added)
         tables = tables_in(folder)
     except Exception as error:  # noqa: BLE001 - a file made to deceive fails in every way
         raise CheckpointError(

@@ -13,6 +13,7 @@ import torch
 from lookalike import processes
 from lookalike.errors import CheckpointError, Interrupted, LookalikeError, SetupError
 from lookalike.models.recompute import RecomputedForward
+from lookalike.place import here
 from lookalike.training.intact import MANIFEST
 from lookalike.training.piecewise import PiecewiseUpdate
 
@@ -102,6 +103,12 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _out_of_memory(trainer: Trainer, error: Exception) -> str:
+    if here.phase == "evaluating":
+        return (
+            f"{trainer.device} is out of memory in the evaluation after step {trainer.iteration} "
+            f"({' '.join(str(error).split())[:160]}). A smaller sampler.batch_size in "
+            "DataLoader.Eval takes less and gives the same result."
+        )
     update, sampler = trainer.update, getattr(trainer.batches, "sampler", None)
     size = getattr(sampler, "batch_size", None)
     piece = update.piece if isinstance(update, PiecewiseUpdate) else None

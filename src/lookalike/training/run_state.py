@@ -12,6 +12,7 @@ from lookalike.errors import CheckpointError
 from lookalike.place import at
 from lookalike.training.best import Best
 from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_checkpoint
+from lookalike.training.evaluated import add_evaluation
 from lookalike.training.intact import BEST, LATEST, keep_last
 from lookalike.training.random_state import random_state, restore_random_state
 from lookalike.training.sharded_state import saved_model, saved_update, taken_apart
@@ -57,17 +58,9 @@ def save(
         state: What to save as the state, if it is not that of this moment.
     """
     at("saving")
-    best = best or trainer.best
     state = state_of(trainer) if state is None else state
     tensors, update, tables = taken_apart(model, trainer.update, state["update"])
-    facts = {
-        "epoch": trainer.iteration // trainer.iterations_per_epoch,
-        "iteration": trainer.iteration,
-        "metrics": dict(metrics or trainer.last_metrics),
-        "best": best.score,
-        "best_epoch": best.epoch,
-        **trainer.facts,
-    }
+    facts = _facts(trainer, metrics or trainer.last_metrics, best or trainer.best)
     writes = processes.rank() == 0  # the others write rows only
     save_checkpoint(
         trainer.folder / name,
@@ -79,6 +72,32 @@ def save(
         tables=tables,
     )
     processes.meet()
+
+
+def save_evaluation(trainer: Trainer) -> None:
+    """Add an evaluation to ``latest``, saved just before; every process of the run must call it."""
+    at("saving")
+    state = state_of(trainer)
+    if processes.rank() == 0:
+        facts = _facts(trainer, trainer.last_metrics, trainer.best)
+        add_evaluation(
+            trainer.folder / LATEST,
+            state=state,
+            facts=facts,
+            documents=trainer.documents(facts) if trainer.documents is not None else None,
+        )
+    processes.meet()
+
+
+def _facts(trainer: Trainer, metrics: Mapping[str, float], best: Best) -> dict[str, Any]:
+    return {
+        "epoch": trainer.iteration // trainer.iterations_per_epoch,
+        "iteration": trainer.iteration,
+        "metrics": dict(metrics),
+        "best": best.score,
+        "best_epoch": best.epoch,
+        **trainer.facts,
+    }
 
 
 def copy_latest(trainer: Trainer, epoch: int) -> None:

@@ -24,7 +24,7 @@ from lookalike.training.finite import FiniteGuard, Step
 from lookalike.training.intact import BEST, LATEST, is_at
 from lookalike.training.quarantine import QuarantinedBatches
 from lookalike.training.run_log import RunLog
-from lookalike.training.run_state import copy_latest, restore, save, state_of
+from lookalike.training.run_state import copy_latest, restore, save, save_evaluation, state_of
 from lookalike.training.sharded_state import replicated
 from lookalike.training.stop_signals import StopNow, StopRequest, stop_on_signals
 from lookalike.training.update import Update
@@ -127,8 +127,8 @@ class Trainer:
             self.prepare()
             processes.take_from_first(replicated(self.update.model).values())
             self.update.restart_average()
-        if self.eval_first and self.evaluate is not None and self._evaluate(0):
-            save(self, BEST, self.update.model)
+        if self.eval_first and self.evaluate is not None:
+            self._evaluate(0)
 
     def _epoch(
         self,
@@ -206,23 +206,20 @@ class Trainer:
         self.log.line(f"[Train][Epoch {epoch}/{self.epochs}][Avg]{shown(means)}")
         due = epoch % self.eval_every == 0 and epoch >= self.eval_from
         if self.evaluate is not None and due:
+            # whatever the evaluation may meet, the epoch is not lost
+            self._save_latest({**self.state(), "evaluation_due": True})
             self._evaluate_or_stop(epoch, stop)
-        self._save_latest()
+            save_evaluation(self)
+        else:
+            self._save_latest()
         copy_latest(self, epoch)
 
     def _evaluate_or_stop(self, epoch: int, stop: StopRequest) -> None:
         """Evaluate; a signal breaks it off, and the resumed run begins with it."""
-        before = {**self.state(), "evaluation_due": True}
-        saves_first = self.save_steps > 0 or processes.count() > 1
-        if saves_first:
-            self._save_latest(before)
         try:
             with stop.at_once():
                 self._evaluate(epoch)
         except StopNow:
-            # several processes could not meet any more to save
-            if not saves_first:
-                self._save_latest(before)
             raise stop.event(self._how_to_go_on()) from None
 
     def _complete(self, stop: StopRequest) -> None:
@@ -234,13 +231,14 @@ class Trainer:
         elif epoch and not rest and is_at(self.folder / LATEST, self.iteration):
             copy_latest(self, epoch)
 
-    def _evaluate(self, epoch: int) -> bool:
-        """Evaluate; return whether the model is at least as good as the best so far."""
+    def _evaluate(self, epoch: int) -> None:
+        """Evaluate; the untrained model, of epoch 0, is never the best model of a run."""
         self.last_metrics = self._measure(self.update.model, "Eval", epoch)
         score = next(iter(self.last_metrics.values()))
-        for optimizer in self.update.optimizers if epoch else ():
-            optimizer.report(score)
-        improved = self.best.improves(score, epoch)
+        if epoch:
+            for optimizer in self.update.optimizers:
+                optimizer.report(score)
+            self.best.improves(score, epoch)
         if self.best.score is not None:
             self.log.line(f"[Eval][Epoch {epoch}][best metric: {self.best.score:.5f}]")
         if self.update.averaged is not None and epoch:
@@ -249,7 +247,6 @@ class Trainer:
             if self.best_averaged.improves(next(iter(found.values())), epoch):
                 save(self, f"{BEST}_ema", averaged, found, self.best_averaged)
         self.stopwatch.restart()
-        return improved
 
     def _measure(self, model: nn.Module, what: str, epoch: int) -> dict[str, float]:
         assert self.evaluate is not None
