@@ -16,7 +16,6 @@ import torch
 from matplotlib.axes import Axes
 
 from lookalike import EmbeddingTable, decode_image, nearest_neighbours
-from lookalike.geometry import unit
 
 RIGHT, WRONG, GREY = "#2a9d55", "#c8443c", "#9a9a9a"
 COLOURS = ("#b9c4d0", "#7f9cc0", "#2f5d9b")
@@ -91,9 +90,8 @@ def draw_neighbours(before: Path, after: Path, images: Path, path: Path) -> None
 
 def neighbours(table: EmbeddingTable) -> torch.Tensor:
     """Return the rows of each drawing's nearest others."""
-    embeddings = unit(table.embeddings)
     itself = torch.arange(len(table))
-    return nearest_neighbours(embeddings, embeddings, NEIGHBOURS, exclude=itself)[1]
+    return nearest_neighbours(table.embeddings, table.embeddings, NEIGHBOURS, exclude=itself)[1]
 
 
 def choose_queries(table: EmbeddingTable) -> list[int]:

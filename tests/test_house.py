@@ -24,6 +24,8 @@ FLOORS = [
         "rounds",
         "place",
         "archives",
+        "table_parts",
+        "embedding_table",
         "faults",
         "durable",
     },

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+_SHORT = 1e-12  # a length below which a vector is as good as zero in training
+
 
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Return float32, or float64 where that is given: sums of losses need more than half."""
@@ -19,8 +21,12 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 def unit(vectors: Tensor) -> Tensor:
     """Scale each row to length one, in float32; a zero row stays zero.
 
-    Dividing by a tiny constant, as is usual, would give a zero row a gradient of 1e12 times the
-    incoming one. Here such a row is passed on as it is, so its gradient is the incoming one.
+    The result does not depend on the scale of a row, as long as its numbers are finite: where the
+    squares of the numbers would overflow or vanish, the row is divided by its largest number first.
+    All other rows are computed as if there were no such case, to the bit.
+
+    The gradient of a row of a length up to 1e-12 is the incoming one. The true one would be 1e12
+    times as large or more, and end a training run.
 
     Args:
         vectors: ``[N, D]`` of any floating type; double stays double.
@@ -28,20 +34,49 @@ def unit(vectors: Tensor) -> Tensor:
     Example:
         >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+        >>> unit(torch.tensor([[3e30, 4e30], [3e-30, 4e-30]]))
+        tensor([[0.6000, 0.8000],
+                [0.6000, 0.8000]])
     """
     vectors = at_least_float32(vectors)
-    return vectors / lengths(vectors)[:, None]
+    norms = torch.linalg.vector_norm(vectors, dim=-1)
+    if _on_cpu_now(norms) and bool(((norms > _SHORT) & (norms < torch.inf)).all()):
+        directions: Tensor = vectors / norms[:, None]
+        return directions
+    return _unit_of_any_scale(vectors, norms.detach()[:, None])
+
+
+def _on_cpu_now(tensor: Tensor) -> bool:
+    """Tell whether a value may be looked at: that waits on a GPU, and cuts what is compiled."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _unit_of_any_scale(vectors: Tensor, norms: Tensor) -> Tensor:
+    """Return the unit vectors, rows whose squares overflow or vanish included.
+
+    Args:
+        vectors: ``[N, D]``.
+        norms: ``[N, 1]``, as far as they can be computed directly.
+    """
+    largest = vectors.detach().abs().amax(dim=-1, keepdim=True)
+    vectors = vectors / torch.where((norms == torch.inf) & (largest < torch.inf), largest, 1.0)
+    short = (norms <= _SHORT) & (largest > 0.0)
+    scaled = vectors.detach() / torch.where(short, largest, 1.0)
+    ones = scaled / lengths(scaled)[..., None]
+    # of a short row the value is the unit vector, the gradient that of the row itself
+    passed_on = vectors - vectors.detach() + ones
+    return torch.where(short, passed_on, vectors / lengths(vectors)[..., None])
 
 
 def lengths(vectors: Tensor) -> Tensor:
-    """Return the length of each vector ``[..., D]``; 1 for a zero one, which is passed on as it is.
+    """Return the length of each vector ``[..., D]``; 1 for one of a length up to 1e-12.
 
     Example:
         >>> lengths(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
         [5.0, 1.0]
     """
     norms = torch.linalg.vector_norm(vectors, dim=-1)
-    return torch.where(norms > 1e-12, norms, 1.0)
+    return torch.where(norms > _SHORT, norms, 1.0)
 
 
 def cosines(embeddings: Tensor, weight: Tensor) -> Tensor:

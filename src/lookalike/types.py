@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from lookalike.archives import read_npz
+from lookalike.embedding_table import EmbeddingTable as EmbeddingTable
 
 ModelOutput = dict[str, Any]
 """What a model returns, by name.
@@ -101,64 +99,6 @@ class PairedBatch(Batch):
         first = Batch.to(self, device)
         return PairedBatch(
             first.images, first.labels, first.cameras, first.indices, self.meta.to(device)
-        )
-
-
-@dataclass(frozen=True)
-class EmbeddingTable:
-    """Embeddings of a set of images, on the CPU.
-
-    Attributes:
-        embeddings: ``[N, D]`` float32.
-        labels: ``[N]`` int64.
-        ids: N names, one per image: its path in the list file.
-        cameras: ``[N]`` int64, or None where the data has none.
-        fingerprint: Tells which weights made the table.
-    """
-
-    embeddings: Tensor
-    labels: Tensor
-    ids: list[str]
-    cameras: Tensor | None = None
-    fingerprint: str = ""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def rows(self, chosen: Tensor) -> EmbeddingTable:
-        """Return some rows of the table, ``chosen`` ``[R]`` int64, in that order."""
-        return EmbeddingTable(
-            embeddings=self.embeddings[chosen],
-            labels=self.labels[chosen],
-            ids=[self.ids[row] for row in chosen.tolist()],
-            cameras=None if self.cameras is None else self.cameras[chosen],
-            fingerprint=self.fingerprint,
-        )
-
-    def save(self, path: str | Path) -> None:
-        """Write the table as ``.npz``."""
-        arrays: dict[str, Any] = {
-            "embeddings": self.embeddings.numpy(),
-            "labels": self.labels.numpy(),
-            "ids": np.array(self.ids, dtype=np.str_),
-            "fingerprint": np.array(self.fingerprint),
-        }
-        if self.cameras is not None:
-            arrays["cameras"] = self.cameras.numpy()
-        np.savez(path, **arrays)
-
-    @staticmethod
-    def load(path: str | Path) -> EmbeddingTable:
-        """Read a table that :meth:`save` wrote; never unpickles anything."""
-        # copied: a mapped file may not be written again while it is read
-        arrays = {name: np.array(values) for name, values in read_npz(path).items()}
-        cameras = torch.from_numpy(arrays["cameras"]) if "cameras" in arrays else None
-        return EmbeddingTable(
-            embeddings=torch.from_numpy(arrays["embeddings"]),
-            labels=torch.from_numpy(arrays["labels"]),
-            ids=[str(name) for name in arrays["ids"]],
-            cameras=cameras,
-            fingerprint=str(arrays["fingerprint"]) if "fingerprint" in arrays else "",
         )
 
 

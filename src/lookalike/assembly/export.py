@@ -246,7 +246,9 @@ def _compare(name: str, run: Runner, images: Tensor, expected: Tensor, labels: T
 
 def _nearest(vectors: Tensor) -> Tensor:
     """Return the nearest other image of each, ``[N]``."""
-    _, rows = nearest_neighbours(vectors, vectors, 1, exclude=torch.arange(len(vectors)))
+    _, rows = nearest_neighbours(
+        vectors, vectors, 1, normalize=False, exclude=torch.arange(len(vectors))
+    )
     return rows[:, 0]
 
 

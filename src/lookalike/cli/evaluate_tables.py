@@ -15,7 +15,7 @@ from rich.table import Table as Grid
 
 from lookalike.cli.byte_curve import show_curve
 from lookalike.durable import write_whole
-from lookalike.errors import ConfigError, DataError
+from lookalike.errors import ConfigError, DataError, cut
 from lookalike.inference.table_files import load_table
 from lookalike.retrieval.protocols import protocol_by_name
 from lookalike.retrieval.rules import Rules
@@ -130,10 +130,10 @@ def read_bytes(text: str, option: str = "--memory") -> int:
     match = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?)i?B?\s*", text, re.I)
     try:
         amount = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
-    except ValueError:
+    except (ValueError, OverflowError):
         amount = 0
-    if amount <= 0:
-        raise ConfigError(f"{option} takes an amount such as 2GB or 500MB, got '{text}'.")
+    if not 0 < amount < 2**63:
+        raise ConfigError(f"{option} takes an amount such as 2GB or 500MB, got {cut(text)}.")
     return amount
 
 

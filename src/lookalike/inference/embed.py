@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lookalike import processes
 from lookalike.errors import DataError
 from lookalike.models.evaluating import evaluating
+from lookalike.table_parts import read_integers
 from lookalike.types import Batch, EmbeddingTable, ImageSource
 
 
@@ -42,9 +43,11 @@ def embed(
         advance: Called with the number of images done since the last call.
 
     Raises:
-        DataError: If an image is missing from the batches.
+        DataError: If an image is missing from the batches, or its label is no whole number.
     """
     device = torch.device(device)
+    # checked before the work, not after it
+    labels = read_integers(dataset.labels, len(dataset), "labels of the data set")
     rows: list[Tensor] = []
     indices: list[Tensor] = []
     with evaluating(model):
@@ -69,9 +72,9 @@ def embed(
         )
     return EmbeddingTable(
         embeddings=table,
-        labels=torch.tensor(dataset.labels),
+        labels=labels,
         ids=list(dataset.paths),
-        cameras=None if dataset.cameras is None else torch.tensor(dataset.cameras),
+        cameras=None if dataset.cameras is None else torch.tensor(list(dataset.cameras)),
     )
 
 

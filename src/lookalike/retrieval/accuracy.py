@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from lookalike.retrieval.metric import cut_offs
 from lookalike.types import PartialLogits
 
 
@@ -27,9 +28,7 @@ class TopKAccuracy:
     """
 
     def __init__(self, k: int | Sequence[int] = (1, 5)) -> None:
-        self.ks = [k] if isinstance(k, int) else list(k)
-        if not self.ks or min(self.ks) < 1:
-            raise ValueError(f"k must be one or more positive numbers, got {k!r}.")
+        self.ks = cut_offs(k)
 
     def __call__(self, output: Mapping[str, Any] | Tensor, labels: Tensor) -> dict[str, Tensor]:
         logits = output if isinstance(output, Tensor) else output["logits"]

@@ -10,8 +10,54 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from lookalike.errors import DataError
 from lookalike.retrieval.counting import Thresholds, count_tile
 from lookalike.retrieval.ranks import RelevantRanks
+from lookalike.table_parts import read_integers
+
+
+def read_facts(
+    num_queries: int,
+    num_items: int,
+    query_labels: Tensor,
+    gallery_labels: Tensor,
+    query_cameras: Tensor | None,
+    gallery_cameras: Tensor | None,
+    query_ids: Tensor | None,
+    gallery_ids: Tensor | None,
+) -> tuple[QueryFacts, GalleryFacts]:
+    """Check what is known of two tables.
+
+    Args:
+        num_queries: Q.
+        num_items: G.
+        query_labels: ``[Q]`` whole numbers.
+        gallery_labels: ``[G]`` whole numbers.
+        query_cameras: ``[Q]`` whole numbers.
+        gallery_cameras: ``[G]`` whole numbers.
+        query_ids: ``[Q]`` whole numbers.
+        gallery_ids: ``[G]`` whole numbers.
+
+    Raises:
+        DataError: If one has the wrong type or length, or is given for one side only.
+    """
+    sides = (num_queries, "query"), (num_items, "gallery")
+    given = {
+        "labels": (query_labels, gallery_labels),
+        "cameras": (query_cameras, gallery_cameras),
+        "ids": (query_ids, gallery_ids),
+    }
+    read: list[list[Tensor | None]] = [[], []]
+    for what, pair in given.items():
+        if (pair[0] is None) != (pair[1] is None):
+            raise DataError(f"{what} are given for one side only; the other side needs them too.")
+        for (number, side), values, facts in zip(sides, pair, read, strict=True):
+            known = None if values is None else read_integers(values, number, f"{side} {what}")
+            facts.append(known)
+    (labels, *rest), (others, *more) = read
+    assert labels is not None
+    assert others is not None
+    return QueryFacts(labels, *rest), GalleryFacts.sorted_by_label(others, *more)
 
 
 @dataclass(frozen=True)
@@ -21,11 +67,6 @@ class QueryFacts:
     labels: Tensor
     cameras: Tensor | None
     ids: Tensor | None
-
-    @staticmethod
-    def of(labels: Tensor, cameras: Tensor | None, ids: Tensor | None) -> QueryFacts:
-        """Keep them on the CPU."""
-        return QueryFacts(labels.cpu(), *(None if x is None else x.cpu() for x in (cameras, ids)))
 
 
 @dataclass(frozen=True)
@@ -47,9 +88,9 @@ class GalleryFacts:
     @staticmethod
     def sorted_by_label(labels: Tensor, cameras: Tensor | None, ids: Tensor | None) -> GalleryFacts:
         """Order the facts of a gallery."""
-        order = torch.argsort(labels.cpu(), stable=True)
-        rest = (None if x is None else x.cpu()[order] for x in (cameras, ids))
-        return GalleryFacts(order, labels.cpu()[order].contiguous(), *rest)
+        order = torch.argsort(labels, stable=True)
+        rest = (None if x is None else x[order] for x in (cameras, ids))
+        return GalleryFacts(order, labels[order].contiguous(), *rest)
 
     def slices(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return where the items of each label begin, and how many they are."""

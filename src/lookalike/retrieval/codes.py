@@ -19,7 +19,14 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.retrieval.rows import Rows, first_not_finite
+from lookalike.retrieval.rows import (
+    Rows,
+    computable,
+    first_not_finite,
+    first_out_of_range,
+    out_of_range,
+)
+from lookalike.table_parts import read_embeddings
 
 _COLUMNS = 4096
 
@@ -45,11 +52,18 @@ class BinaryCodes:
     packed: Tensor
     width: int
 
+    def __post_init__(self) -> None:
+        packed = self.packed
+        if packed.dtype != torch.uint8 or packed.ndim != 2 or self.width < 1:
+            raise ValueError(f"packed: uint8 [N, W] expected, got {packed.dtype} {packed.shape}.")
+        if packed.shape[1] != -(-self.width // 8):
+            raise ValueError(f"{packed.shape[1]} bytes cannot hold {self.width} bits.")
+
     @staticmethod
     def of(embeddings: Tensor) -> BinaryCodes:
         """Encode embeddings ``[N, D]`` of any length."""
-        _check(embeddings)
-        bits = np.packbits((embeddings.cpu() > 0).numpy(), axis=1)
+        embeddings = _checked(embeddings)
+        bits = np.packbits((embeddings > 0).numpy(), axis=1)
         return BinaryCodes(torch.from_numpy(bits), embeddings.shape[1])
 
     @property
@@ -72,6 +86,8 @@ class BinaryCodes:
 
     def hamming(self, query: BinaryCodes, rows: Tensor) -> Tensor:
         """Return the Hamming distances of some queries ``[B]`` to the codes, ``[B, G]`` int32."""
+        if query.width != self.width:
+            raise DataError(f"the query codes have {query.width} bits, the codes {self.width}.")
         left, right = _words(query.packed[rows]), _words(self.packed)
         found = np.zeros((len(left), len(right)), dtype=np.int32)
         for start in range(0, len(right), _COLUMNS):
@@ -114,6 +130,11 @@ class Int8Codes:
     codes: Tensor
     steps: Tensor
 
+    def __post_init__(self) -> None:
+        codes, steps = self.codes, self.steps
+        if codes.dtype != torch.int8 or codes.ndim != 2 or steps.shape != codes.shape[1:]:
+            raise ValueError("codes: int8 [N, D] and steps [D] expected.")
+
     @staticmethod
     def of(
         embeddings: Tensor,
@@ -124,19 +145,22 @@ class Int8Codes:
         """Encode embeddings ``[N, D]``.
 
         Args:
-            embeddings: Normalise first if cosine is meant.
+            embeddings: Compared by inner product; normalise first if cosine is meant.
             scale: A step for each dimension, or one for all.
             steps: ``[D]``: those of other codes, as of the gallery for queries; numbers out of
                 reach are cut off.
         """
-        values = embeddings.detach().cpu().float()
-        _check(values)
+        values = _checked(embeddings, torch.float32).float()
         if steps is None:
             largest = values.abs().amax(dim=0)
             largest = largest.amax().expand_as(largest) if scale == "global" else largest
             steps = largest / 127.0
-            # nothing but zeros, or numbers too small to have a 127th
+            # a dimension of nothing but zeros
             steps = torch.where(steps > 0.0, steps, 1.0)
+        elif steps.shape != values.shape[1:] or not bool((steps > 0.0).all()):
+            raise DataError(
+                f"steps: {values.shape[1]} positive numbers expected, got {steps.shape}."
+            )
         codes = (values / steps).round_().clamp_(-127.0, 127.0)
         return Int8Codes(codes.to(torch.int8), steps.contiguous())
 
@@ -168,9 +192,10 @@ class Int8Codes:
 
 def _products(query: Tensor, codes: Rows) -> Tensor:
     """Return inner products of ``[B, D]`` with codes that are unpacked tile by tile."""
-    found = torch.empty(len(query), codes.shape[0])
+    left = _checked(query, torch.float32, codes.shape[1]).float()
+    found = torch.empty(len(left), codes.shape[0])
     for columns in torch.split(torch.arange(codes.shape[0]), _COLUMNS):
-        found[:, columns[0] : columns[-1] + 1] = query.cpu().float() @ codes.take(columns).T
+        found[:, columns[0] : columns[-1] + 1] = left @ codes.take(columns).T
     return found
 
 
@@ -182,8 +207,19 @@ def _words(packed: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
     return padded.view(np.uint64)
 
 
-def _check(embeddings: Tensor) -> None:
-    if embeddings.ndim != 2 or 0 in embeddings.shape:
-        raise DataError(f"codes are made from embeddings [N, D], got {list(embeddings.shape)}.")
-    if (row := first_not_finite(embeddings)) is not None:
+def _checked(
+    embeddings: Tensor, dtype: torch.dtype | None = None, width: int | None = None
+) -> Tensor:
+    """Return embeddings on the CPU that are finite; in a type, if they fit into it."""
+    found = computable(read_embeddings(embeddings).cpu())
+    if len(found) == 0:
+        raise DataError(f"codes are made from embeddings [N, D], got {list(found.shape)}.")
+    if width is not None and found.shape[1] != width:
+        raise DataError(f"the queries have {found.shape[1]} numbers, the codes {width}.")
+    if (row := first_not_finite(found)) is not None:
         raise DataError(f"the embedding of row {row} is not finite.")
+    # small numbers make small steps or none; whether products vanish is checked where they are made
+    large = found.where(found.abs() > 1.0, 0.0)
+    if dtype is not None and (row := first_out_of_range(large, dtype)) is not None:
+        raise DataError(out_of_range(found[row], f"the embedding of row {row}"))
+    return found

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lookalike.errors import DataError
+from lookalike.table_parts import read_integers
 
 Array = NDArray[np.float64]
 LEVEL = 0.05
@@ -57,7 +58,7 @@ def paired_difference(
         seed: Of both.
 
     Raises:
-        DataError: If no query counts for both.
+        DataError: If no query counts for both, or the numbers of queries differ.
 
     Example:
         >>> import torch
@@ -65,6 +66,10 @@ def paired_difference(
         >>> paired_difference(a, a + 1, labels).p_value < 0.001
         True
     """
+    if first.shape != second.shape or first.ndim != 1:
+        shapes = f"{list(first.shape)} and {list(second.shape)}"
+        raise DataError(f"a paired test needs two values of each query, got {shapes}.")
+    labels = read_integers(labels, len(first), "labels")
     counted = (~first.isnan() & ~second.isnan()).numpy()
     if not counted.any():
         raise DataError("no query has a match in both galleries; nothing can be compared.")

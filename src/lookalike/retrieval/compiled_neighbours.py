@@ -16,6 +16,8 @@ def keep_best(
 ) -> None:
     """Move the largest numbers of a tile into the best ones; see ``nearest.nearest_rows``."""
     most, width = keys.shape[1], tile.shape[1]
+    if most == 0:  # the last place would be one before the first
+        return
     for row in range(start_row, stop_row):
         line, best, named = tile[row], keys[row], numbers[row]
         worst = best[most - 1]

@@ -10,6 +10,7 @@ it is installed, and plain tensor operations, which also run on a GPU.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -69,8 +70,13 @@ def count_tile(
         own: ``[B]`` and ``[B]`` int64: the columns from and up to which items are not counted.
         skipped: ``[B]`` int64: one more column that is not counted; outside the tile for none.
         width: Columns that are items; all by default.
+
+    Raises:
+        ValueError: If shapes or types do not fit each other; the compiled loop would read and write
+            outside of them.
     """
     width = tile.shape[1] if width is None else width
+    _check(tile, thresholds, (*own, skipped), width)
     if thresholds.values.shape[1] == 0:
         return
     if tile.device.type == "cpu" and _kernel() is not None:
@@ -81,6 +87,34 @@ def count_tile(
     else:
         rows = len(thresholds.sizes)
         _count_plainly(tile[:rows, :width], thresholds, own, skipped)
+
+
+def _check(tile: Tensor, thresholds: Thresholds, columns: Sequence[Tensor], width: int) -> None:
+    values, rows = thresholds.values, len(thresholds.sizes)
+    most = values.shape[1] if values.ndim == 2 else -1
+    whole = {
+        "sizes": (thresholds.sizes, (rows,)),
+        "reached": (thresholds.reached, (rows, most + 1)),
+        "equal": (thresholds.equal, (rows, most)),
+        **{f"columns {place}": (each, (rows,)) for place, each in enumerate(columns)},
+    }
+    wrong = [
+        f"{name} {each.dtype} {list(each.shape)}"
+        for name, (each, shape) in whole.items()
+        if each.dtype != torch.int64 or each.shape != shape
+    ]
+    if values.shape != (rows, most) or values.dtype not in (torch.float32, torch.float64):
+        wrong.append(f"values {values.dtype} {list(values.shape)}")
+    if tile.ndim != 2 or len(tile) < rows or tile.dtype != values.dtype:
+        wrong.append(f"tile {tile.dtype} {list(tile.shape)}")
+    elif not 0 <= width <= tile.shape[1]:
+        wrong.append(f"a width of {width} for a tile of {tile.shape[1]} columns")
+    # on a GPU, where nothing is compiled, looking at numbers would wait
+    look = tile.device.type == "cpu" and not wrong and rows > 0
+    if look and not 0 <= int(thresholds.sizes.min()) <= int(thresholds.sizes.max()) <= most:
+        wrong.append(f"sizes beyond {most} thresholds")
+    if wrong:
+        raise ValueError(f"{rows} queries with {most} thresholds cannot have {', '.join(wrong)}.")
 
 
 def _count_plainly(

@@ -12,9 +12,10 @@ from lookalike.errors import DataError
 from lookalike.retrieval.intervals import clustered_interval
 from lookalike.retrieval.metric import RetrievalMetric, mean
 from lookalike.retrieval.rank_relevant import MEMORY
-from lookalike.retrieval.ranks import RelevantRanks
+from lookalike.retrieval.ranks import RelevantRanks, one_of
 from lookalike.retrieval.reference_protocol import reference_evaluation
-from lookalike.retrieval.rules import Rules
+from lookalike.retrieval.rows import compared
+from lookalike.retrieval.rules import Rules, whole
 from lookalike.types import EmbeddingTable
 
 
@@ -67,12 +68,15 @@ def evaluate_retrieval(
 
     Args:
         query: The queries; its cameras, if any, exclude items of the same label and camera.
-        gallery: What is searched.
+        gallery: What is searched. Embeddings of one table in float64 and of the other in float32
+            are compared in float64.
         metrics: At least one.
-        normalize: Compare by cosine; False compares by inner product.
+        normalize: Compare by cosine, whatever the scale of the embeddings; a row of zeros has the
+            similarity 0 to every image. False compares by inner product.
         binarize: Turn embeddings into codes, after normalising: ``round`` takes 0 to 1 to -1 and
             1, ``sign`` takes the sign.
-        same_images: Ids in both tables name the same images, so a query's own id is excluded.
+        same_images: Ids in both tables name the same images, so a query's own id is excluded, in
+            every row that has it; such rows must have one label.
         re_ranking: Rank by :class:`~lookalike.retrieval.re_ranking.ReRanking` with the values of
             its paper (20, 6, 0.3).
         protocol: ``reference`` computes as PaddleClas does (see ``reference_protocol``), without
@@ -81,8 +85,13 @@ def evaluate_retrieval(
         memory: Bytes to use beside the tables; the result does not depend on it.
 
     Raises:
-        DataError: If the tables do not fit each other or no query can be answered.
+        DataError: If the tables do not fit each other, an embedding is not finite, ids do not
+            identify images, or no query can be answered.
+        ValueError: If an option has no meaning, or there is no metric.
     """
+    one_of("protocol", protocol, ("exact", "reference"))
+    if not metrics or block_size < 1:
+        raise ValueError(f"at least one metric and a block_size of 1 expected, got {block_size}.")
     check_tables(query, gallery)
     exact = protocol == "exact"
     use_cameras = query.cameras is not None
@@ -103,7 +112,7 @@ def evaluate_retrieval(
     else:
         values, num_answerable = reference_evaluation(
             metrics,
-            rules.similarity(tables) or _products(*(table.all() for table in tables)),
+            rules.similarity(tables) or _products(*whole(tables)),
             query.labels,
             gallery.labels,
             **facts,
@@ -124,18 +133,14 @@ def _products(queries: Tensor, items: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda rows: queries[rows] @ items.T
 
 
-def check_tables(query: EmbeddingTable, gallery: EmbeddingTable) -> None:
-    """Refuse tables of different models, or cameras on one side alone.
+def check_tables(query: EmbeddingTable, gallery: EmbeddingTable, *, cameras: bool = True) -> None:
+    """Refuse tables of different models, empty ones, or cameras on one side alone.
 
     Raises:
         DataError: Says which.
     """
-    if query.embeddings.shape[1] != gallery.embeddings.shape[1]:
-        raise DataError(
-            f"query embeddings have {query.embeddings.shape[1]} numbers, gallery embeddings "
-            f"{gallery.embeddings.shape[1]}; they come from different models."
-        )
-    if query.cameras is not None and gallery.cameras is None:
+    compared(query.embeddings, gallery.embeddings)
+    if cameras and query.cameras is not None and gallery.cameras is None:
         raise DataError(
             "the query list has a camera column and the gallery list has none; give both a third "
             "column, or neither."

@@ -8,12 +8,15 @@ with the augmented gallery.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from lookalike.geometry import unit
 from lookalike.retrieval.nearest import nearest_rows
-from lookalike.retrieval.rows import check_pair
+from lookalike.retrieval.rows import computable, read_pair
+from lookalike.table_parts import read_embeddings
 
 _NUMBERS = 1 << 23
 """Coordinates that are gathered at a time; one query's at least."""
@@ -33,14 +36,15 @@ def expand_queries(
     The plain average: Chum et al., "Total Recall", ICCV 2007.
 
     Args:
-        query: ``[Q, D]``, of any length.
+        query: ``[Q, D]``, of any length: compared by cosine.
         gallery: ``[G, D]``.
         n: Images in an average, the query among them; more than there are takes all.
         alpha: Exponent, at least 0; a large one trusts only the nearest.
         own: ``[Q]`` gallery row that is the query itself, not to be counted twice; -1 for none.
 
     Returns:
-        ``[Q, D]`` of length one; a zero vector without a neighbour of weight stays zero.
+        ``[Q, D]`` of length one, of the queries' type; a zero vector without a neighbour of weight
+        stays zero.
 
     Raises:
         DataError: If a table is empty, their widths differ or a number is not finite.
@@ -51,20 +55,21 @@ def expand_queries(
         >>> expand_queries(query, gallery, n=2, alpha=0.0)
         tensor([[0.8944, 0.4472]])
     """
-    if n < 0 or alpha < 0.0:
+    if n < 0 or not 0.0 <= alpha < math.inf:
         raise ValueError(f"n and alpha must be at least 0, got n={n}, alpha={alpha}.")
-    check_pair(query, gallery, "expansion")
-    vectors, items = unit(query.detach()).cpu(), unit(gallery.detach()).cpu()
-    items = items.to(vectors.dtype)
+    given = computable(read_embeddings(query, "query"))
+    query, gallery = read_pair(query, gallery, "expansion")
     if n <= 1:
-        return vectors.to(query.device)
+        return unit(given)
+    vectors, items = unit(query).cpu(), unit(gallery).cpu()
+    n = min(n, len(items) + 1)
     near = nearest_rows(vectors, items, n - 1, own=None if own is None else own.cpu())
     found = torch.empty_like(vectors)
     step = max(1, _NUMBERS // (n * max(vectors.shape[1], 1)))
     for some in torch.split(torch.arange(len(vectors)), step):
         around = _weighted(near.keys[some], near.numbers[some], items, alpha)
         found[some] = unit(vectors[some] + around)
-    return found.to(query.device)
+    return found.to(given)
 
 
 def augment_database(gallery: Tensor, *, n: int = 10, alpha: float = 3.0) -> Tensor:
@@ -78,7 +83,7 @@ def augment_database(gallery: Tensor, *, n: int = 10, alpha: float = 3.0) -> Ten
     Representations for Image Retrieval", IJCV 2017 (weights, which there fall with the rank).
 
     Args:
-        gallery: ``[G, D]``, of any length.
+        gallery: ``[G, D]``, of any length: compared by cosine.
         n: Images in an average, the image itself among them.
         alpha: Exponent, at least 0.
 
@@ -94,6 +99,7 @@ def augment_database(gallery: Tensor, *, n: int = 10, alpha: float = 3.0) -> Ten
         tensor([[0.8944, 0.4472],
                 [0.8944, 0.4472]])
     """
+    gallery = read_embeddings(gallery, "gallery")
     return expand_queries(gallery, gallery, n=n, alpha=alpha, own=torch.arange(len(gallery)))
 
 

@@ -18,7 +18,7 @@ from lookalike.retrieval.metrics import (
 )
 from lookalike.retrieval.ranks import RelevantRanks
 from lookalike.retrieval.reference_protocol import reference_evaluation
-from lookalike.retrieval.rules import Rules
+from lookalike.retrieval.rules import Rules, whole
 from lookalike.types import EmbeddingTable
 
 K = 5
@@ -135,14 +135,14 @@ def paddleclas_readings(
     """Score tables as PaddleClas does, in blocks of three sizes (its default is 64)."""
     query, gallery = rules.without_junk(query, gallery)
     (queries, items), facts = rules.prepared(query, gallery)
-    left, right = queries.all(), items.all().T
+    left, right = whole((queries, items))
     metrics = [RecallAtK([1]), MeanAveragePrecision(), MeanInverseNegativePenalty()]
     itself = "; a query finds itself" if rules.own_images and not rules.cameras else ""
     found = []
     for size in (8, 64, 512):
         values, _ = reference_evaluation(
             metrics,
-            lambda rows: left[rows] @ right,
+            lambda rows: left[rows] @ right.T,
             query.labels,
             gallery.labels,
             query_cameras=facts.get("query_cameras"),

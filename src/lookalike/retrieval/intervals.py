@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lookalike.table_parts import read_integers
+
 
 def clustered_interval(
     values: Tensor, labels: Tensor, *, level: float = 0.95, resamples: int = 1000, seed: int = 0
@@ -28,6 +30,7 @@ def clustered_interval(
         >>> clustered_interval(torch.ones(6), torch.tensor([0, 0, 1, 1, 2, 2]))
         (1.0, 1.0)
     """
+    labels = read_integers(labels, len(values), "labels")
     counted = ~values.isnan()
     _, cluster = torch.unique(labels[counted], return_inverse=True)
     number = int(cluster.max()) + 1 if len(cluster) else 0

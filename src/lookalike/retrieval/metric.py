@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor
 
-from lookalike.errors import DataError
-from lookalike.retrieval.ranks import RelevantRanks, Ties, ranks_from_similarity
+from lookalike.errors import DataError, cut
+from lookalike.retrieval.ranks import RelevantRanks, Ties, one_of, ranks_from_similarity
+from lookalike.retrieval.rows import computable
+from lookalike.table_parts import read_embeddings
+
+MOST = 2**63 - 1
+"""The largest rank that can be counted."""
 
 
 class RetrievalMetric(Protocol):
@@ -23,6 +29,7 @@ class OfRanks:
     """What the metrics share: how ties are settled, and a call on a ready similarity matrix."""
 
     def __init__(self, ties: Ties = "pessimistic", *, descending: bool = True) -> None:
+        one_of("ties", ties, get_args(Ties))
         self.ties, self.descending = ties, descending
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
@@ -39,7 +46,8 @@ class OfRanks:
 
         With ``descending=False`` the matrix holds distances.
         """
-        scores = similarity if self.descending else -similarity
+        scores = read_embeddings(similarity, "similarity")
+        scores = scores if self.descending else -computable(scores)
         ranks = ranks_from_similarity(scores, query_labels, gallery_labels, keep)
         return {name: mean(values) for name, values in self.per_query(ranks).items()}
 
@@ -71,11 +79,16 @@ def cut_offs(k: Any) -> list[int]:
     """Read one cut-off rank or several.
 
     Raises:
-        ValueError: If one is not positive.
+        ValueError: If one is no whole number from 1 to 2^63 - 1.
+
+    Example:
+        >>> cut_offs(5), cut_offs((1, 5))
+        ([5], [1, 5])
     """
-    ks = [k] if isinstance(k, int) else list(k)
-    if not ks or min(ks) < 1:
-        raise ValueError(f"k must be one or more positive numbers, got {k!r}.")
+    ks = list(k) if isinstance(k, Iterable) and not isinstance(k, str) else [k]
+    whole = all(isinstance(one, int) and not isinstance(one, bool) for one in ks)
+    if not ks or not whole or not 1 <= min(ks) <= max(ks) <= MOST:
+        raise ValueError(f"k must be one or more whole numbers from 1 to 2^63 - 1, got {cut(k)}.")
     return ks
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lookalike.errors import ConfigError, nearest
-from lookalike.retrieval.metric import RetrievalMetric
+from lookalike.errors import ConfigError, cut, nearest
+from lookalike.retrieval.metric import MOST, RetrievalMetric
 from lookalike.retrieval.metrics import (
     CMC,
     MeanAveragePrecision,
@@ -20,7 +21,7 @@ from lookalike.retrieval.ranks import Ties
 
 _CUT: dict[str, Callable[[int, Ties], RetrievalMetric]] = {
     "recall": lambda k, ties: RecallAtK([k], ties),
-    "cmc": lambda k, ties: CMC(k, ties),
+    "cmc": lambda k, ties: CMC(k, ties, first=k),
     "precision": lambda k, ties: PrecisionAtK([k], ties),
     "map": lambda k, ties: MeanAveragePrecision(k, ties),
 }
@@ -53,10 +54,14 @@ def metric_by_name(name: str, ties: Ties = "pessimistic") -> RetrievalMetric:
     if plain in _WHOLE:
         return _WHOLE[plain](ties)
     match = _FORM.fullmatch(plain)
-    if match and match[1] in _CUT and int(match[2]) > 0:
-        return _CUT[match[1]](int(match[2]), ties)
+    if match and match[1] in _CUT:
+        # far more digits than MOST has are not even read
+        k = int(match[2]) if len(match[2]) < 30 else 0
+        if not 1 <= k <= MOST:
+            raise ConfigError(f"{cut(name)}: K is a whole number from 1 to 2^63 - 1.")
+        return _CUT[match[1]](k, ties)
     raise ConfigError(
-        f"no metric is called '{name}'.{nearest(name, NAMES)} Known: {', '.join(NAMES)}."
+        f"no metric is called {cut(name)}.{nearest(name, NAMES)} Known: {', '.join(NAMES)}."
     )
 
 
@@ -92,7 +97,9 @@ def threshold_metric(name: str) -> ThresholdMetric | None:
     try:
         bound = float(text)
     except ValueError:
-        raise ConfigError(f"'{name}': '{text}' is not a number.") from None
+        raise ConfigError(f"{cut(name)}: '{cut(text)[1:-1]}' is not a number.") from None
+    if not math.isfinite(bound):
+        raise ConfigError(f"{cut(name)}: a finite number is expected.")
     if match[1] and not 0.0 <= bound <= 1.0:
-        raise ConfigError(f"'{name}': a rate is 0 to 1.")
+        raise ConfigError(f"{cut(name)}: a rate is 0 to 1.")
     return ThresholdMetric(kind, bound)

@@ -23,6 +23,8 @@ from lookalike.retrieval.metric import (
 )
 from lookalike.retrieval.ranks import RelevantRanks, Ties
 
+_LONGEST_CURVE = 10_000
+
 
 class RecallAtK(OfRanks):
     """Share of queries with a relevant item among their first k results.
@@ -72,8 +74,9 @@ class CMC(RecallAtK):
     Source: Gray, Brennan and Tao, "Evaluating Appearance Models for Recognition", PETS 2007.
 
     Args:
-        k: Length of the curve.
+        k: Last rank of the curve.
         ties: As for :class:`RecallAtK`.
+        first: First rank of the curve; k alone costs what one Recall@k costs.
         descending: True for similarities, False for distances, when called on a matrix.
 
     Example:
@@ -82,8 +85,15 @@ class CMC(RecallAtK):
         {'cmc1': 0.5, 'cmc2': 1.0}
     """
 
-    def __init__(self, k: int = 10, ties: Ties = "pessimistic", *, descending: bool = True) -> None:
-        super().__init__(range(1, k + 1), ties, descending=descending)
+    def __init__(
+        self, k: int = 10, ties: Ties = "pessimistic", *, first: int = 1, descending: bool = True
+    ) -> None:
+        (last,) = cut_offs(k)
+        if not 1 <= first <= last or last - first >= _LONGEST_CURVE:
+            raise ValueError(
+                f"a curve has 1 to {_LONGEST_CURVE:,} ranks, got those from {first} to {last}."
+            )
+        super().__init__(range(first, last + 1), ties, descending=descending)
 
     def per_query(self, ranks: RelevantRanks) -> dict[str, Tensor]:
         found = super().per_query(ranks)
@@ -125,7 +135,9 @@ class MeanAveragePrecision(OfRanks):
         super().__init__(ties, descending=descending)
         if isinstance(k, str) and k != "R":
             raise ValueError(f"k must be a positive number, 'R' or nothing, got {k!r}.")
-        self.k = k if k is None or isinstance(k, str) else cut_offs(k)[0]
+        self.k = k
+        if k is not None and not isinstance(k, str):
+            (self.k,) = cut_offs(k)
 
     @property
     def name(self) -> str:

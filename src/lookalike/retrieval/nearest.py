@@ -16,8 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.geometry import unit
 from lookalike.retrieval.products import GalleryProducts
+from lookalike.retrieval.rows import read_pair
 from lookalike.retrieval.shares import in_shares
+from lookalike.table_parts import read_integers
 
 
 @dataclass(frozen=True)
@@ -37,21 +40,46 @@ class Nearest:
 
 
 def nearest_neighbours(
-    query: Tensor, gallery: Tensor, k: int, *, exclude: Tensor | None = None
+    query: Tensor,
+    gallery: Tensor,
+    k: int,
+    *,
+    normalize: bool = True,
+    exclude: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return similarities and gallery rows ``[Q, k]`` of the best items, best first.
+    """Return similarities and gallery rows of the most similar items of each query, best first.
+
+    Embeddings are compared by cosine, as :func:`evaluate_retrieval` compares them. A row of zeros
+    has no direction; its similarity to every item is 0. Of equally similar items the one with the
+    smaller row is first.
 
     Args:
-        query: ``[Q, D]``.
-        gallery: ``[G, D]``.
-        k: Items per query; at most the gallery.
+        query: ``[Q, D]`` of a real type.
+        gallery: ``[G, D]`` of a real type, on the same device. If one of the two is float64, they
+            are compared in float64, otherwise in float32.
+        k: Items per query, at least 1. A k beyond the gallery returns the whole gallery.
+        normalize: False compares by inner product, which the lengths of embeddings enter.
         exclude: ``[Q]`` gallery row each query must not return (itself); -1 for none. Where nothing
-            else is left the similarity is -inf.
+            else is left the similarity is -inf and the row 0.
+
+    Returns:
+        Two tensors ``[Q, min(k, G)]``, the second int64.
+
+    Raises:
+        DataError: If a table is empty, their widths differ, a number is not finite, or inner
+            products would overflow or vanish.
+        ValueError: If k is no whole number of at least 1, or ``exclude`` does not fit.
 
     Example:
-        >>> nearest_neighbours(torch.eye(2), torch.eye(2), 1)[1].tolist()
-        [[0], [1]]
+        >>> query, gallery = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.9, 0.0], [9.0, 9.0]])
+        >>> nearest_neighbours(query, gallery, 1)[1], nearest_neighbours(
+        ...     query, gallery, 1, normalize=False
+        ... )[1]
+        (tensor([[0]]), tensor([[1]]))
     """
+    query, gallery = read_pair(query, gallery, "a search", any_scale=normalize)
+    if normalize:
+        query, gallery = unit(query), unit(gallery)
     found = nearest_rows(query, gallery, k, own=exclude)
     return found.keys, found.numbers.long()
 
@@ -67,22 +95,29 @@ def nearest_rows(
 ) -> Nearest:
     """Find the nearest items of every query; of equally near ones those with the smallest row.
 
-    With numba and without the result is the same, tie by tie.
+    Rows are compared as they are, by inner product or Euclidean distance. With numba and without
+    the result is the same, tie by tie.
 
     Args:
-        query: ``[Q, D]``.
-        gallery: ``[G, D]`` of the same type, on the same device.
+        query: ``[Q, D]``, finite.
+        gallery: ``[G, D]``, finite, of the same type, on the same device.
         k: Items per query, at least 1; more than the gallery has are not returned.
         squares: Squared lengths ``[Q]`` and ``[G]``; given, the nearest are those at the smallest
             Euclidean distance instead of those with the largest inner product.
         own: ``[Q]`` row of the gallery that is the query itself; -1 for none.
         own_key: Put in the place of the query's own key: -inf leaves it out, inf puts it first.
 
+    Raises:
+        DataError: If a table is empty, their widths differ or a number is not finite.
+        ValueError: If k is no whole number of at least 1, or ``squares`` or ``own`` does not fit.
+
     Example:
         >>> points = torch.tensor([[1.0], [1.0], [3.0]])
         >>> nearest_rows(points, points, 2).numbers.tolist()
         [[2, 0], [2, 0], [2, 0]]
     """
+    query, gallery = read_pair(query, gallery, "a search")
+    own = _checked(k, len(query), gallery, squares, own)
     products = GalleryProducts(gallery, len(query))
     # made once: small pieces kept between large temporaries would tear the heap to shreds
     keys = query.new_full((len(query), min(k, len(gallery))), float("-inf"))
@@ -100,6 +135,32 @@ def nearest_rows(
             tile[at] = own_key
             _keep_best(start, tile, keys[rows], numbers[rows])
     return Nearest(keys, numbers, lowest)
+
+
+def _checked(
+    k: int,
+    num_queries: int,
+    gallery: Tensor,
+    squares: tuple[Tensor, Tensor] | None,
+    own: Tensor | None,
+) -> Tensor | None:
+    """Refuse what would be read or written outside of a table; return ``own`` on its device."""
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
+    number = len(gallery)
+    if number > torch.iinfo(torch.int32).max:
+        raise ValueError(f"a gallery has at most 2^31 - 1 rows, got {number:,}.")
+    for values, expected in zip(squares or (), (num_queries, number), strict=False):
+        if values.shape != (expected,) or values.dtype != gallery.dtype:
+            raise ValueError(
+                f"squares: {expected} of {gallery.dtype} expected, got {values.shape}."
+            )
+    if own is None:
+        return None
+    own = read_integers(own, num_queries, "exclude")
+    if num_queries and not -1 <= int(own.min()) <= int(own.max()) < number:
+        raise ValueError(f"exclude: rows from 0 to {number - 1}, or -1, expected.")
+    return own.to(gallery.device)
 
 
 def negative_squared(products: Tensor, left: Tensor, right: Tensor) -> Tensor:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
+from lookalike.retrieval.blocks import Block, read_facts
 from lookalike.retrieval.products import Products, blocks_by_label
-from lookalike.retrieval.rows import Table
+from lookalike.retrieval.rows import Rows, compared
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,16 @@ class BestMatches:
         Source: Grother and Ngan, "Face Recognition Vendor Test", NIST IR 8009, 2014 (FPIR, FNIR =
         1 - TPIR, at rank 1).
         """
-        reached = self.similarity >= threshold
+        # a float32 similarity printed as 0.9 reaches 0.9
+        reached = self.similarity.float() >= threshold
         told = reached if kind == "fpir" else reached & self.right
         counted = ~known if kind == "fpir" else known
         return torch.where(counted, told.double(), torch.nan)
 
 
 def best_matches(
-    query: Table,
-    gallery: Table,
+    query: Tensor | Rows,
+    gallery: Tensor | Rows,
     query_labels: Tensor,
     gallery_labels: Tensor,
     *,
@@ -51,22 +52,27 @@ def best_matches(
     query_ids: Tensor | None = None,
     gallery_ids: Tensor | None = None,
 ) -> BestMatches:
-    """Find the most similar item of every query; exclusions as for ``rank_relevant``.
+    """Find the item of the largest inner product; arguments as for ``rank_relevant``.
 
     Where an irrelevant item is as similar as a relevant one, it is taken: ties are settled against
     the query.
     """
-    facts = GalleryFacts.sorted_by_label(gallery_labels, gallery_cameras, gallery_ids)
-    about = QueryFacts.of(query_labels, query_cameras, query_ids)
-    products = Products(query, gallery, facts)
-    own, others = (torch.full((query.shape[0],), -torch.inf) for _ in range(2))
+    queries, items = compared(query, gallery)
+    about, facts = read_facts(
+        *(queries.shape[0], items.shape[0], query_labels, gallery_labels),
+        *(query_cameras, gallery_cameras, query_ids, gallery_ids),
+    )
+    products = Products(queries, items, facts)
+    # float64 holds what either type computes
+    own, others = (torch.full((queries.shape[0],), -torch.inf).double() for _ in range(2))
     for rows in blocks_by_label(about.labels):
         block = Block(rows, about, facts, products.embed(rows))
         for tile in products.tiles(None):
             product = products.product(block.embeddings, tile)[: len(rows)].cpu()
             mine = block.left_out(tile.start, tile.stop)
             seen = product[:, : tile.stop - tile.start]
-            others[rows] = others[rows].maximum(seen.masked_fill(mine, -torch.inf).amax(dim=1))
+            best = seen.masked_fill(mine, -torch.inf).amax(dim=1)
+            others[rows] = others[rows].maximum(best.double())
             if block.most and block.meets(tile.start, tile.stop):
                 block.note(product, tile.start, tile.stop)
         if block.most:

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
-from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
+from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts, read_facts
 from lookalike.retrieval.products import Products, Tile, blocks_by_label
-from lookalike.retrieval.rows import Rows, Table
+from lookalike.retrieval.rows import Rows, compared
 
 
 @dataclass(frozen=True)
@@ -92,20 +92,21 @@ def count_pairs(
     query_ids: Tensor | None = None,
     gallery_ids: Tensor | None = None,
 ) -> PairCounts:
-    """Count the pairs of two tables; arguments and exclusions as for ``rank_relevant``.
+    """Count the pairs of two tables by inner product; arguments as for ``rank_relevant``.
 
     Raises:
-        DataError: If there is no genuine pair, or no impostor.
+        DataError: As ``rank_relevant`` does, and if there is no genuine pair, or no impostor.
 
     Example:
         >>> points, labels = torch.tensor([[1.0, 0], [1, 0.1], [0, 1]]), torch.tensor([0, 0, 1])
         >>> count_pairs(points[:1], points[1:], labels[:1], labels[1:]).auc()
         1.0
     """
-    queries = Table(query, "query") if isinstance(query, Tensor) else query
-    items = Table(gallery, "gallery") if isinstance(gallery, Tensor) else gallery
-    facts = GalleryFacts.sorted_by_label(gallery_labels, gallery_cameras, gallery_ids)
-    about = QueryFacts.of(query_labels, query_cameras, query_ids)
+    queries, items = compared(query, gallery)
+    about, facts = read_facts(
+        *(queries.shape[0], items.shape[0], query_labels, gallery_labels),
+        *(query_cameras, gallery_cameras, query_ids, gallery_ids),
+    )
     products = Products(queries, items, facts)
     genuine, excluded = [], 0
     for block, tile, product in _walk(products, about, facts, own_only=True):

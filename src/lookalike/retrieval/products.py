@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lookalike.errors import DataError
+from lookalike.geometry import at_least_float32
 from lookalike.place import moved
 from lookalike.retrieval.blocks import GalleryFacts
-from lookalike.retrieval.rows import Rows
+from lookalike.retrieval.rows import Rows, first_not_finite, first_out_of_range, out_of_range
 
 BLOCK, TILE = 256, 4096
 
@@ -39,7 +41,7 @@ class Products:
 
     def embed(self, rows: Tensor) -> Tensor:
         """Return the embeddings of a block, padded with zeros to the fixed number of rows."""
-        return _pad(self.queries.take(rows), self.rows)
+        return _pad(_taken(self.queries, rows, "query"), self.rows)
 
     def tiles(self, reaches: Sequence[tuple[int, int]] | None) -> Iterator[Tile]:
         """Yield the tiles that one of the column ranges reaches into; all tiles for None."""
@@ -48,16 +50,30 @@ class Products:
             stop = min(start + self.columns, total)
             if reaches is None or any(a < stop and b > start for a, b in reaches):
                 moved()
-                piece = self.items.take(self.facts.order[start:stop])
+                piece = _taken(self.items, self.facts.order[start:stop], "gallery")
                 yield Tile(start, stop, _pad(piece, self.columns))
 
     def product(self, block: Tensor, tile: Tile, *, fresh: bool = False) -> Tensor:
         """Return ``[B, N]``; the next call overwrites it, unless it is to be a fresh one."""
+        items = tile.embeddings
+        if block.dtype != items.dtype:
+            # one of the tables is float64, and float32 widens to it without loss
+            block, items = block.double(), items.double()
         if fresh:
-            return torch.mm(block, tile.embeddings.T)
+            return torch.mm(block, items.T)
         if self.buffer is None:
             self.buffer = block.new_empty(self.rows, self.columns)
-        return torch.mm(block, tile.embeddings.T, out=self.buffer)
+        return torch.mm(block, items.T, out=self.buffer)
+
+
+def _taken(table: Rows, rows: Tensor, what: str) -> Tensor:
+    """Return rows of a table of any kind, whose products neither overflow nor vanish."""
+    piece = table.take(rows)
+    if (place := first_out_of_range(piece)) is not None:
+        raise DataError(
+            out_of_range(piece[place], f"the embedding of {what} row {int(rows[place])}")
+        )
+    return piece
 
 
 class GalleryProducts:
@@ -110,8 +126,20 @@ class Given:
         yield Tile(0, len(self.facts.labels), torch.empty(0))
 
     def product(self, block: Tensor, tile: Tile, *, fresh: bool = False) -> Tensor:
-        """Return ``[B, G]`` in the order of the labels; always a fresh one."""
-        return self.similarity(block)[:, self.facts.order.to(self.device)].contiguous()
+        """Return ``[B, G]`` in the order of the labels; always a fresh one.
+
+        Raises:
+            DataError: If the function returns another shape or numbers that are not finite.
+        """
+        found = self.similarity(block).detach()
+        expected = [len(block), len(self.facts.labels)]
+        if list(found.shape) != expected or not found.dtype.is_floating_point:
+            given = f"{str(found.dtype).removeprefix('torch.')} {list(found.shape)}"
+            raise DataError(f"similarity must return floating {expected}, got {given}.")
+        found = at_least_float32(found)
+        if (row := first_not_finite(found)) is not None:
+            raise DataError(f"the similarities of query {int(block[row])} are not finite.")
+        return found[:, self.facts.order.to(found.device)].contiguous()
 
 
 def _padded(number: int, most: int) -> int:

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts
+from lookalike.retrieval.blocks import Block, GalleryFacts, QueryFacts, read_facts
 from lookalike.retrieval.products import BLOCK, TILE, Given, Products, Tile, blocks_by_label
 from lookalike.retrieval.ranks import RelevantRanks
-from lookalike.retrieval.rows import Rows, Table
+from lookalike.retrieval.rows import Rows, compared
 
 MEMORY = 1_000_000_000
 
@@ -43,9 +43,13 @@ def rank_relevant(
 ) -> RelevantRanks:
     """Rank the gallery for every query by inner product.
 
+    Embeddings are compared as they are: scale them to length one (:func:`lookalike.geometry.unit`)
+    if cosine is meant, as :func:`evaluate_retrieval` does by itself. They are multiplied in
+    float64 if one of the tables is float64, in float32 otherwise.
+
     Args:
-        query: ``[Q, D]`` float; normalise first if cosine is meant.
-        gallery: ``[G, D]`` float.
+        query: ``[Q, D]`` of a real type.
+        gallery: ``[G, D]`` of a real type.
         query_labels: ``[Q]`` int64. An item is relevant if its label is the query's.
         gallery_labels: ``[G]`` int64.
         query_cameras: ``[Q]`` int64. Items with the query's label and camera are excluded.
@@ -60,18 +64,21 @@ def rank_relevant(
             processes; :meth:`RelevantRanks.joined` puts the parts together.
 
     Raises:
-        DataError: If a table is empty or an embedding is not finite; names its row.
+        DataError: If a table is empty, the parts do not fit each other, or an embedding is not
+            finite or so large or small that products overflow or vanish; names its row.
+        ValueError: If ``share`` is impossible.
     """
-    queries = Table(query, "query") if isinstance(query, Tensor) else query
-    items = Table(gallery, "gallery") if isinstance(gallery, Tensor) else gallery
-    facts = GalleryFacts.sorted_by_label(gallery_labels, gallery_cameras, gallery_ids)
-    about = QueryFacts.of(query_labels, query_cameras, query_ids)
+    queries, items = compared(query, gallery)
+    about, facts = read_facts(
+        *(queries.shape[0], items.shape[0], query_labels, gallery_labels),
+        *(query_cameras, gallery_cameras, query_ids, gallery_ids),
+    )
     products = (
         Products(queries, items, facts)
         if similarity is None
         else Given(similarity, facts, queries.device)
     )
-    blocks = _blocks(query_labels, share)
+    blocks = _blocks(about.labels, share)
     parts: list[RelevantRanks] = []
     width = queries.shape[1]
     for some in _within(memory, blocks, facts, about, width):
@@ -130,6 +137,8 @@ def shared_rows(query_labels: Tensor, share: tuple[int, int]) -> Tensor:
 def _blocks(labels: Tensor, share: tuple[int, int]) -> list[Tensor]:
     """Cut the queries, ordered by label, into blocks; each process takes every n-th."""
     number, of = share
+    if not 0 <= number < of:
+        raise ValueError(f"share is (number, of) with 0 <= number < of, got {share}.")
     return blocks_by_label(labels)[number::of]
 
 

@@ -13,14 +13,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lookalike.errors import DataError
 from lookalike.retrieval.counting import Thresholds, count_tile
+from lookalike.retrieval.rows import computable, first_not_finite
+from lookalike.table_parts import read_embeddings, read_integers
 
 Ties = Literal["pessimistic", "optimistic", "expected"]
+
+
+def one_of(name: str, value: Any, known: Sequence[Any]) -> None:
+    """Refuse a word that means nothing.
+
+    Raises:
+        ValueError: With the words that do.
+    """
+    if value not in known:
+        raise ValueError(f"{name} is {', '.join(map(repr, known))}; got {value!r}.")
 
 
 @dataclass(frozen=True)
@@ -130,24 +143,50 @@ def ranks_from_similarity(
 ) -> RelevantRanks:
     """Rank from a ready similarity matrix ``[Q, G]``; ``keep`` is False for excluded pairs.
 
+    Args:
+        similarity: ``[Q, G]``, finite; larger is nearer.
+        query_labels: ``[Q]`` whole numbers.
+        gallery_labels: ``[G]`` whole numbers.
+        keep: ``[Q, G]``.
+
+    Raises:
+        DataError: If the parts do not fit each other, or a similarity is not finite.
+
     Example:
         >>> s = torch.tensor([[0.9, 0.1, 0.5]])
         >>> ranks_from_similarity(s, torch.tensor([1]), torch.tensor([1, 2, 1])).ranks
         tensor([1, 2])
     """
-    relevant = query_labels.reshape(-1, 1) == gallery_labels.reshape(1, -1)
+    similarity = read_embeddings(similarity, "similarity")
+    labels = [
+        read_integers(values, number, f"{side} labels").to(similarity.device)
+        for side, values, number in zip(
+            ("query", "gallery"), (query_labels, gallery_labels), similarity.shape, strict=True
+        )
+    ]
+    relevant = labels[0][:, None] == labels[1]
     keep = torch.ones_like(relevant) if keep is None else keep.bool()
+    if keep.shape != relevant.shape:
+        raise DataError(f"keep: {list(relevant.shape)} expected, got {list(keep.shape)}.")
     return rank_among(similarity, relevant & keep, keep)
 
 
 def rank_among(similarity: Tensor, relevant: Tensor, keep: Tensor) -> RelevantRanks:
     """Rank the relevant items among those kept; all three are ``[Q, G]``.
 
+    Raises:
+        DataError: If there is no query, or a similarity is not finite.
+
     Example:
         >>> relevant = torch.tensor([[False, True, False]])
         >>> rank_among(torch.tensor([[0.9, 0.1, 0.5]]), relevant, torch.ones(1, 3).bool()).ranks
         tensor([3])
     """
+    if len(similarity) == 0:
+        raise DataError("the query is empty: there are no similarities to rank.")
+    similarity = computable(similarity)
+    if (row := first_not_finite(similarity)) is not None:
+        raise DataError(f"the similarities of query {row} are not finite; use keep to exclude.")
     counts = relevant.sum(dim=1)
     scores = similarity.masked_fill(~relevant, float("inf"))
     thresholds = Thresholds.of(scores.sort(dim=1).values[:, : int(counts.max())], counts)

@@ -7,10 +7,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lookalike.errors import DataError
 from lookalike.retrieval.nearest import nearest_rows, negative_squared
 from lookalike.retrieval.products import BLOCK, GalleryProducts
 from lookalike.retrieval.reciprocal import averaged, describe
-from lookalike.retrieval.rows import check_pair
+from lookalike.retrieval.rows import first_out_of_range, out_of_range, read_pair
 from lookalike.retrieval.sparse import SparseRows, shared
 
 
@@ -33,14 +34,16 @@ class ReRanking:
     CVPR 2017. https://arxiv.org/abs/1701.08398
 
     Args:
-        query: ``[Q, D]``.
+        query: ``[Q, D]`` of a real type, compared as they are, in float32: scale them to length one
+            first if cosine is meant.
         gallery: ``[G, D]``.
         k1: Neighbours that may be reciprocal.
         k2: Descriptions of so many nearest neighbours are averaged; 1 leaves them as they are.
         lamb: Share of the original distance.
 
     Raises:
-        DataError: If a table is empty, their widths differ or a number is not finite.
+        DataError: If a table is empty, their widths differ, or a number is not finite or so large
+            or small that squares overflow or vanish.
         ValueError: If k1 or k2 is not positive or lambda is not in [0, 1].
 
     Example:
@@ -53,10 +56,13 @@ class ReRanking:
         self, query: Tensor, gallery: Tensor, *, k1: int = 20, k2: int = 6, lamb: float = 0.3
     ) -> None:
         _check(k1, k2, lamb)
-        check_pair(query, gallery, "re-ranking")
+        query, gallery = read_pair(query, gallery, "re-ranking")
         self.device, self.lamb = query.device, lamb
         self.num_queries, self.num_gallery = len(query), len(gallery)
-        points = torch.cat([query.detach().cpu().float(), gallery.detach().cpu().float()])
+        points = torch.cat([query.cpu(), gallery.cpu()])
+        if (row := first_out_of_range(points, torch.float32)) is not None:
+            raise DataError(out_of_range(points[row], f"re-ranking: row {row} of both tables"))
+        points = points.float()
         self.squares = points.square().sum(dim=1)
         nearest = nearest_rows(
             points,
@@ -66,7 +72,7 @@ class ReRanking:
             own=torch.arange(len(points)),
             own_key=float("inf"),
         )
-        self.scale = nearest.lowest.neg().clamp_min(1e-12)
+        self.scale = nearest.lowest.neg().clamp_min(torch.finfo(torch.float32).tiny)
         described = describe(points, nearest.numbers, self.scale, k1)
         if k2 > 1:
             described = averaged(described, nearest.numbers, k2)
@@ -81,11 +87,16 @@ class ReRanking:
     def distances(self, rows: Tensor) -> Tensor:
         """Return the distances ``[B, G]`` of some queries, ``[B]``, to the gallery."""
         rows = rows.cpu()
+        if rows.ndim != 1 or rows.dtype != torch.int64 or not self._are_queries(rows):
+            raise ValueError(f"rows: queries 0 to {self.num_queries - 1}, int64, expected.")
         found = torch.empty(len(rows), self.num_gallery)
         step = self.products.rows
         for start in range(0, len(rows), step):
             self._fill(found[start : start + step], rows[start : start + step])
         return found.to(self.device)
+
+    def _are_queries(self, rows: Tensor) -> bool:
+        return bool(((rows >= 0) & (rows < self.num_queries)).all())
 
     def similarity(self, rows: Tensor) -> Tensor:
         """Return the distances with the sign turned, for a ranking."""

@@ -37,14 +37,19 @@ class SparseRows:
     columns: Tensor
     weights: Tensor
 
+    def __post_init__(self) -> None:
+        starts, (columns, weights) = self.starts, (self.columns, self.weights)
+        fits = starts.ndim == 1 and len(starts) > 0 and starts.dtype == torch.int64
+        fits = fits and int(starts[0]) == 0 and not bool((starts.diff() < 0).any())
+        fits = fits and columns.shape == weights.shape == (int(starts[-1]),)
+        if not fits or (columns.dtype, weights.dtype) != (torch.int32, torch.float32):
+            raise ValueError("sparse rows: starts from 0, rising to the number of their entries.")
+
     @staticmethod
     def of(sizes: Tensor, columns: Tensor, weights: Tensor) -> SparseRows:
         """Make rows from the number of entries of each, ``[N]``."""
         starts = torch.zeros(len(sizes) + 1, dtype=torch.int64)
         torch.cumsum(sizes, dim=0, out=starts[1:])
-        assert int(starts[-1]) == len(columns), (
-            f"{starts[-1]} entries are told, {len(columns)} given"
-        )
         return SparseRows(starts, columns.int(), weights.float())
 
     @staticmethod
@@ -95,12 +100,21 @@ def shared(some: SparseRows, turned: SparseRows, num_items: int) -> Tensor:
         turned: ``[C, G]``: the rows to meet, turned.
         num_items: G.
 
+    Raises:
+        ValueError: If a column or an item is outside of its range.
+
     Example:
         >>> rows = SparseRows.of(torch.tensor([2, 1]), torch.tensor([0, 1, 1]), torch.ones(3) / 2)
         >>> shared(rows, rows.turned(2), 2)
         tensor([[1.0000, 0.5000],
                 [0.5000, 0.5000]])
     """
+    for what, columns, number in (
+        ("columns", some.columns, len(turned)),
+        ("items", turned.columns, num_items),
+    ):
+        if len(columns) and not 0 <= int(columns.min()) <= int(columns.max()) < number:
+            raise ValueError(f"{what} from 0 to {number - 1} expected; others would be elsewhere.")
     kernel = _kernel()
     if kernel is None:
         return _shared_plainly(some, turned, num_items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from lookalike.retrieval.open_set import best_matches
 from lookalike.retrieval.pairs import PairCounts, count_pairs
 from lookalike.retrieval.ranks import RelevantRanks, Ties
 from lookalike.retrieval.rules import Rules
+from lookalike.table_parts import read_integers
 from lookalike.types import EmbeddingTable
 
 
@@ -69,7 +70,7 @@ def score_tables(
         of_threshold = threshold_metric(name) or not metric_by_name(name)
         if of_threshold and rules.re_rank:
             raise ConfigError(f"{name} needs similarities; re-ranking leaves only an order.")
-    check_tables(query, gallery if rules.cameras else replace(gallery, cameras=query.cameras))
+    check_tables(query, gallery, cameras=rules.cameras)
     query, gallery = rules.without_junk(query, gallery)
     if rules.num_galleries:
         return _random_galleries(query, names, rules)
@@ -167,6 +168,7 @@ def sliced(scores: Scores, groups: Tensor) -> dict[int, dict[str, float]]:
         groups: ``[Q]`` int64.
     """
     found: dict[int, dict[str, float]] = {}
+    groups = read_integers(groups, scores.num_queries, "groups")
     for group in torch.unique(groups).tolist():
         own = groups == group
         rows: Mapping[str, Tensor] = {k: v[own] for k, v in scores.per_query.items()}

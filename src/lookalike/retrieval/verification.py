@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from lookalike.errors import DataError
+from lookalike.retrieval.rows import computable, first_not_finite
+from lookalike.table_parts import read_embeddings
 
 THRESHOLDS = torch.arange(0.0, 4.0, 0.01, dtype=torch.float64)
 
@@ -20,20 +22,35 @@ def verification_accuracy(embeddings: Tensor, same: Tensor, *, num_folds: int = 
     Source: Huang et al., "Labeled Faces in the Wild", 2007, section 4, unrestricted protocol.
 
     Args:
-        embeddings: ``[2 P, D]`` of length one; rows 2 i and 2 i + 1 are a pair.
+        embeddings: ``[2 P, D]``, of length one or all zero; rows 2 i and 2 i + 1 are a pair.
         same: ``[P]`` bool.
-        num_folds: At most P.
+        num_folds: 2 to P.
 
     Raises:
-        DataError: If there are fewer pairs than folds.
+        DataError: If there are fewer pairs than folds, the parts do not fit each other, or an
+            embedding is not finite or not of length one.
 
     Example:
         >>> pairs = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         >>> verification_accuracy(pairs, torch.tensor([True, False]), num_folds=2)
         0.5
     """
-    if len(same) < num_folds:
+    embeddings = computable(read_embeddings(embeddings))
+    if same.ndim != 1 or len(embeddings) != 2 * len(same):
+        shapes = f"{list(same.shape)} answers for {list(embeddings.shape)} embeddings"
+        raise DataError(f"two embeddings for each pair expected, got {shapes}.")
+    if not 2 <= num_folds <= len(same):
         raise DataError(f"{len(same)} pairs cannot make {num_folds} folds.")
+    if (row := first_not_finite(embeddings)) is not None:
+        raise DataError(f"the embedding of row {row} is not finite.")
+    length = torch.linalg.vector_norm(embeddings, dim=1)
+    odd = ((length - 1.0).abs() > 1e-3) & (length > 0.0)
+    if odd.any():
+        row = int(odd.nonzero()[0])
+        raise DataError(
+            f"the embedding of row {row} has length {float(length[row]):.4g}; the thresholds are "
+            "those of unit vectors (lookalike.geometry.unit)."
+        )
     distance = (embeddings[0::2].double() - embeddings[1::2].double()).square().sum(dim=1)
     right = (distance[:, None] < THRESHOLDS) == same.bool()[:, None]  # [P, thresholds]
     accuracy = []
