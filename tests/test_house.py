@@ -23,6 +23,7 @@ FLOORS = [
         "processes",
         "rounds",
         "place",
+        "names",
         "archives",
         "table_parts",
         "embedding_table",
@@ -37,8 +38,8 @@ FLOORS = [
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 SPEC_READERS = {"assembly", "cli", "config", "paddleclas"}
-WITHOUT_TORCH = {"errors", "faults", "durable", "config", "paddleclas"}
-MAX_FILE, MAX_FUNCTION = 300, 50
+WITHOUT_TORCH = {"errors", "names", "faults", "durable", "config", "paddleclas"}
+MAX_FILE, MAX_FUNCTION = 400, 50
 # longer for a reason that is given here
 LONG_FILES = {"paddleclas/words.py"}  # a table
 

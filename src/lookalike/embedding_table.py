@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from lookalike.archives import read_npz
 from lookalike.errors import DataError, SetupError, cut
 from lookalike.table_parts import read_embeddings, read_integers, read_names
 
-TABLE_PARTS = ("embeddings", "labels", "ids", "cameras", "fingerprint")
+NAMES = {"class_names": "labels", "camera_names": "cameras"}
+TABLE_PARTS = ("embeddings", "labels", "ids", "cameras", "fingerprint", "images", *NAMES)
 """What is read from a file; anything else in it is ignored."""
 
 
@@ -34,6 +35,10 @@ class EmbeddingTable:
             image.
         cameras: ``[N]`` int64 on the CPU, or None where the data has none.
         fingerprint: Identifies the weights that made the table.
+        images: ``[N]`` int64, equal for the same image in all tables of one machine; None where
+            the ids identify the images.
+        class_names: Name of each label, or None where labels are numbers of a list.
+        camera_names: Name of each camera, or None where cameras are numbers of a list.
 
     Raises:
         DataError: If a part has the wrong type, shape or length; names the part.
@@ -52,6 +57,9 @@ class EmbeddingTable:
     ids: list[str]
     cameras: Tensor | None = None
     fingerprint: str = ""
+    images: Tensor | None = None
+    class_names: Sequence[str] | None = None
+    camera_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         self._put("embeddings", read_embeddings(self.embeddings))
@@ -60,23 +68,36 @@ class EmbeddingTable:
         self._put("ids", read_names(self.ids, number))
         if self.cameras is not None:
             self._put("cameras", read_integers(self.cameras, number, "cameras"))
+        if self.images is not None:
+            self._put("images", read_integers(self.images, number, "images"))
+        for names, numbers in NAMES.items():
+            if getattr(self, names) is not None:
+                self._put_names(names, getattr(self, numbers), numbers)
         if not isinstance(self.fingerprint, str):
             raise DataError(f"fingerprint: a text expected, got {cut(self.fingerprint, 60)}.")
 
     def _put(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)  # frozen for its users
 
+    def _put_names(self, what: str, numbers: Tensor | None, of: str) -> None:
+        names = list(getattr(self, what))
+        self._put(what, read_names(names, len(names), what))
+        largest = -1 if numbers is None or not len(numbers) else int(numbers.max())
+        if largest >= len(names):
+            raise DataError(f"{what}: {len(names):,} names, but {of} up to {largest}.")
+
     def __len__(self) -> int:
         return len(self.labels)
 
     def rows(self, chosen: Tensor) -> EmbeddingTable:
         """Return some rows of the table, ``chosen`` ``[R]`` int64, in that order."""
-        return EmbeddingTable(
+        return replace(
+            self,
             embeddings=self.embeddings[chosen.to(self.embeddings.device)],
             labels=self.labels[chosen],
             ids=[self.ids[row] for row in chosen.tolist()],
             cameras=None if self.cameras is None else self.cameras[chosen],
-            fingerprint=self.fingerprint,
+            images=None if self.images is None else self.images[chosen],
         )
 
     def save(self, path: str | Path) -> None:
@@ -89,6 +110,11 @@ class EmbeddingTable:
         }
         if self.cameras is not None:
             arrays["cameras"] = self.cameras.numpy()
+        if self.images is not None:
+            arrays["images"] = self.images.numpy()
+        for name in NAMES:
+            if (names := getattr(self, name)) is not None:
+                arrays[name] = np.array(names, dtype=np.str_)
         np.savez(path, **arrays)
 
     @staticmethod
@@ -127,6 +153,8 @@ def table_of(arrays: Mapping[str, Any]) -> EmbeddingTable:
         ids=[str(row) for row in range(len(embeddings))] if ids is None else ids,
         cameras=arrays.get("cameras"),
         fingerprint="" if mark is None else str(np.asarray(mark)),
+        images=arrays.get("images"),
+        **{name: arrays.get(name) for name in NAMES},
     )
 
 

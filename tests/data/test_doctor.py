@@ -227,7 +227,6 @@ def brute_force_copies(splits, facts, rows):
     kinds = {}
     for row in reversed(range(len(rows))):
         kinds[kind_of(rows, facts, row)] = row
-    same_root = len({s.root for s in splits if s.role != "train"}) == 1
     for a, one in enumerate(places):
         for b, other in enumerate(places):
             fa, fb = int(rows.file_of[a]), int(rows.file_of[b])
@@ -257,7 +256,7 @@ def brute_force_copies(splits, facts, rows):
             if s.role == "query" and t.role == "gallery" and label == other_label:
                 cameras = s.cameras is not None and t.cameras is not None
                 excluded = cameras and s.cameras[one.row] == t.cameras[other.row]
-                if not excluded and not (same_root and fa == fb):
+                if not excluded and fa != fb:
                     result.add((near + "copy_in_gallery", a))
     return result
 
@@ -322,9 +321,9 @@ def split_of(labels, cameras=None, *, name="Train", role="train", paths=None, ro
     return ListedSplit(
         name=name,
         role=role,
-        root=root,
         paths=paths,
         files=[f"{root}/{path}" for path in paths],
+        images=[f"{root}/{path}" for path in paths],
         labels=np.array(labels),
         cameras=None if cameras is None else np.array(cameras),
         sources=["list.txt"] * number,
@@ -349,7 +348,7 @@ def brute_force_unreachable(query, gallery):
                 continue
             if cameras and query.cameras[q] == gallery.cameras[g]:
                 continue
-            if query.root == gallery.root and query.paths[q] == gallery.paths[g]:
+            if query.images[q] == gallery.images[g]:
                 continue
             left += 1
         lines += [] if left else [query.lines[q]]

@@ -20,6 +20,10 @@ def write(tmp_path, content):
     return path
 
 
+def listed(tmp_path, content):
+    return read_image_list(write(tmp_path, content))
+
+
 def refusal(tmp_path, content, **options):
     with pytest.raises(DataError) as caught:
         read_image_list(write(tmp_path, content), **options)
@@ -61,11 +65,10 @@ def test_line_numbers_count_empty_lines(tmp_path):
         ("a.jpg 1.0", "label must be a whole number.*1.0"),
         ("a.jpg 1e3", "label must be a whole number"),
         ("a.jpg nan", "label must be a whole number"),
-        ("a.jpg -1", "labels start at 0, got -1"),
+        ("a.jpg -2", r"labels start at 0 \(-1 marks junk\), got -2"),
         ("a.jpg 1_0", "label must be a whole number"),
         ("a.jpg 99999999999999999999", "label"),
         ("a.jpg " + "9" * 5000, "label"),
-        ("a.jpg 0 x", "the camera must be a whole number"),
         ("/etc/passwd 0", "absolute"),
         ("C:\\photos\\a.jpg 0", "absolute"),
         ("\\\\server\\share\\a.jpg 0", "absolute"),
@@ -84,10 +87,32 @@ def test_malformed_line_is_told_with_file_and_line(tmp_path, line, reason):
         read_image_list(tmp_path / "list.txt")
 
 
-def test_a_camera_beyond_64_bits_is_told(tmp_path):
-    message = refusal(tmp_path, "a.jpg 0 1\nb.jpg 0 99999999999999999999\n")
-    assert "list.txt:2: " in message
-    assert "camera" in message
+@pytest.mark.parametrize("camera", ["1.0", "0.1", "nan", "1e3", "-.5"])
+def test_a_camera_that_is_a_float_is_rejected(tmp_path, camera):
+    message = refusal(tmp_path, f"a.jpg 0 1\nb.jpg 0 {camera}\n")
+    assert message == (
+        f"{tmp_path / 'list.txt'}:2: the camera must be a whole number or a name, got '{camera}'."
+    )
+
+
+def test_cameras_may_have_names(tmp_path):
+    images = listed(tmp_path, "a.jpg 0 north\nb.jpg 0 7\nc.jpg 1 99999999999999999999\nd.jpg 1 7\n")
+    assert [images.camera_names[camera] for camera in images.cameras] == [
+        "north",
+        "7",
+        "99999999999999999999",
+        "7",
+    ]
+
+
+def test_images_with_the_label_minus_one_are_left_out(tmp_path):
+    images = listed(tmp_path, "a.jpg 0\njunk.jpg -1\nb.jpg 1\n")
+    assert (images.paths, images.labels, images.lines) == (["a.jpg", "b.jpg"], [0, 1], [1, 3])
+    assert images.notes == ("1 image with the label -1 (junk) left out.",)
+
+
+def test_a_list_of_junk_alone_is_rejected(tmp_path):
+    assert "every image has the label -1" in refusal(tmp_path, "a.jpg -1\n")
 
 
 def test_every_malformed_line_is_told_at_once(tmp_path):

@@ -130,7 +130,7 @@ CATALOG: dict[str, dict[str, str]] = {
         "FaceList": "lookalike.data.datasets.lists:face_list",
         "FacePairs": "lookalike.data.datasets.face_pairs:FacePairs",
         "ICartoon": "lookalike.data.datasets.lists:icartoon",
-        "ImageFolder": "lookalike.data.datasets.lists:image_folder",
+        "ImageFolder": "lookalike.data.datasets.image_folder:image_folder",
         "LabelFile": "lookalike.data.datasets.label_file:label_file",
         "LabelFromTransform": "lookalike.data.datasets.lists:label_from_transform",
         "Logo": "lookalike.data.datasets.lists:logo",

@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lookalike.assembly.class_numbering import write_class_names
 from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.facts import git_commit
 from lookalike.assembly.job import seed_of
@@ -93,5 +94,6 @@ def _write_folder(run: Run, built: BuiltModels, source: str, target: Path) -> No
             file.write((json.dumps(config, indent=1) + "\n").encode())
         with synced(unfinished / CARD) as file:
             file.write(card.encode())
+        write_class_names(unfinished, source)
         save_file(_tensors(built), unfinished / WEIGHTS)
         sync(unfinished / WEIGHTS)

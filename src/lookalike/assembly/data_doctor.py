@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from lookalike.assembly.class_numbering import number_together
 from lookalike.assembly.consistency import check_domains, check_sampler
 from lookalike.assembly.data_parts import make_dataset, make_sampler
 from lookalike.assembly.dialect import translate_component
-from lookalike.assembly.evaluation import same_images_in
+from lookalike.assembly.eval_splits import list_notes, same_images_in
 from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run
 from lookalike.config.schema import DistillationSection, SplitSection
@@ -20,6 +21,9 @@ from lookalike.data.doctor.splits import Role
 from lookalike.data.image_files import listed_only
 from lookalike.data.shards import Shards
 from lookalike.errors import ConfigError, LookalikeError, Problem
+
+Listed = tuple[str, Role, SplitSection, Any]
+"""Name, role and section of a split, and its data set."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def list_data(run: Run) -> ListedData:
         raise ConfigError(
             [Problem("DataLoader", "names no data to look at.", where=run.document.file)]
         )
-    data = ListedData([], [], [])
+    data, read = ListedData([], [], []), list[Listed]()
     for name, role, section in sections:
         with listed_only(), _noting(data, "list", name):
             dataset = make_dataset(section.dataset, run.allow_import)
@@ -61,10 +65,23 @@ def list_data(run: Run) -> ListedData:
                     "were packed, and each is held against its checksum when it is read."
                 )
                 continue
-            data.splits.append(ListedSplit.of(name, role, dataset))
-            if role == "train":
-                _try_sampler(run, name, section, dataset, data)
+            read.append((name, role, section, dataset))
+    for name, role, section, dataset in _numbered(run, read, data):
+        data.notes.extend(f"{name}: {note}" for note in list_notes(dataset))
+        data.splits.append(ListedSplit.of(name, role, dataset))
+        if role == "train":
+            _try_sampler(run, name, section, dataset, data)
     return data
+
+
+def _numbered(run: Run, read: list[Listed], data: ListedData) -> list[Listed]:
+    """Number the classes of the splits that a run compares, as the run does."""
+    numbered: list[Listed] = []
+    for roles in (("train", "classified"), ("query", "gallery")):
+        group = [one for one in read if one[1] in roles]
+        datasets = number_together([dataset for *_, dataset in group])
+        numbered += [(*one[:3], new) for one, new in zip(group, datasets, strict=True)]
+    return numbered
 
 
 def examine_data(

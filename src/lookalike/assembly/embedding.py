@@ -10,13 +10,8 @@ import torch
 from torch import nn
 
 from lookalike.assembly.data_parts import listed_transforms
-from lookalike.assembly.evaluation import (
-    EvalSplit,
-    Evaluation,
-    build_evaluation,
-    embed_split,
-    make_split,
-)
+from lookalike.assembly.eval_splits import EvalSplit, make_split
+from lookalike.assembly.evaluation import Evaluation, build_evaluation, embed_split
 from lookalike.assembly.job import Job
 from lookalike.assembly.load import Run
 from lookalike.assembly.machine import worker_limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from lookalike import processes
 from lookalike.assembly.classification import EvalLosses, classification_scores, eval_losses
-from lookalike.assembly.data_parts import make_dataset, make_sampler
+from lookalike.assembly.eval_splits import EvalSplit, check_answerable, read_splits
 from lookalike.assembly.load import Run
 from lookalike.assembly.parts import make_metrics
 from lookalike.config import ComponentSpec
-from lookalike.config.schema import SplitSection
-from lookalike.data import ImageDataset, make_loader
 from lookalike.data.datasets import FACE_SETS, FacePairs
 from lookalike.durable import whole_file
 from lookalike.errors import ConfigError, Problem
@@ -27,7 +24,7 @@ from lookalike.models.distillation_model import chosen_model
 from lookalike.retrieval import RetrievalResult, evaluate_retrieval
 from lookalike.retrieval.verification import verification_accuracy
 from lookalike.training import RunLog
-from lookalike.types import Batch, EmbeddingTable
+from lookalike.types import EmbeddingTable
 
 EVAL_BLOCK = """\
 DataLoader:
@@ -52,15 +49,6 @@ DEFAULT_METRICS = [
 
 
 @dataclass
-class EvalSplit:
-    """One split of the evaluation, ready to be read."""
-
-    name: str
-    dataset: ImageDataset
-    batches: Iterable[Batch]
-
-
-@dataclass
 class Evaluation:
     """Everything an evaluation needs but the model.
 
@@ -80,16 +68,35 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def shares_images(self) -> bool:
+        """Whether an image of the gallery is also a query."""
+        return not set(self.query.identities).isdisjoint(self.gallery.identities)
+
+    @property
     def splits(self) -> list[EvalSplit]:
         one = self.gallery is self.query
         return [self.query] if one else [self.query, self.gallery]
 
 
-def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluation:
+def build_evaluation(
+    run: Run,
+    *,
+    num_workers: Callable[[int], int],
+    trained_classes: Callable[[], Sequence[str] | None] = lambda: None,
+) -> Evaluation:
     """Read the evaluation's lists and build its metrics.
+
+    Query and gallery number their classes and cameras together, by name; a classification numbers
+    them as the training does.
+
+    Args:
+        run: The checked configuration.
+        num_workers: Wished data workers to those that this machine has.
+        trained_classes: Returns the names of the classes that the head was trained on, if known.
 
     Raises:
         ConfigError: If ``DataLoader.Eval`` is missing; shows the block to paste.
+        DataError: If no query can be answered, or a class was not trained on.
     """
     section = run.config.DataLoader.Eval
     if section is None:
@@ -104,14 +111,9 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
                 )
             ]
         )
-    if section.single is not None:
-        query = gallery = make_split(run, "Eval", section.single, num_workers)
-    else:
-        assert section.Query is not None and section.Gallery is not None
-        query = make_split(run, "Query", section.Query, num_workers)
-        gallery = query
-        if not same_images_in(section.Gallery, section.Query):
-            gallery = make_split(run, "Gallery", section.Gallery, num_workers)
+    splits = read_splits(run, section, num_workers, trained_classes)
+    query = splits[0]
+    gallery = splits[-1]
     if (run.config.Global.eval_mode == "adaface") != isinstance(query.dataset, FacePairs):
         raise ConfigError(
             [
@@ -122,21 +124,10 @@ def build_evaluation(run: Run, *, num_workers: Callable[[int], int]) -> Evaluati
                 )
             ]
         )
-    notes: list[str] = []
+    notes = [note for split in splits for note in split.notes()]
+    if run.config.Global.eval_mode == "retrieval":
+        check_answerable(run, query, gallery)
     return Evaluation(run, query, gallery, _metrics(run), eval_losses(run, notes), notes)
-
-
-_PATHS = ("image_root", "label_file", "cls_label_path", "root")
-
-
-def same_images_in(one: SplitSection, other: SplitSection) -> bool:
-    """Tell whether two splits read the same images in the same way, whoever reads them."""
-
-    def plain(spec: ComponentSpec) -> tuple[str, dict[str, Any]]:
-        paths = {k: str(Path(spec.args[k])) for k in _PATHS if isinstance(spec.args.get(k), str)}
-        return spec.name, {**spec.args, **paths}
-
-    return plain(one.dataset) == plain(other.dataset)
 
 
 def _metrics(run: Run) -> list[Any]:
@@ -163,23 +154,6 @@ def _metrics(run: Run) -> list[Any]:
     return metrics
 
 
-def make_split(
-    run: Run, name: str, section: SplitSection, num_workers: Callable[[int], int]
-) -> EvalSplit:
-    """Read a split's list and make its loader."""
-    dataset = make_dataset(section.dataset, run.allow_import)
-    sampler = make_sampler(section.sampler, dataset.labels, allow_import=run.allow_import)
-    batches = make_loader(
-        dataset,
-        sampler,
-        num_workers=num_workers(section.loader.num_workers),
-        prefetch_factor=section.loader.prefetch_factor,
-        timeout=run.config.Global.data_timeout,
-        share=(processes.rank(), processes.count()),
-    )
-    return EvalSplit(name, dataset, batches)
-
-
 def embed_split(
     model: nn.Module,
     split: EvalSplit,
@@ -201,6 +175,7 @@ def embed_split(
             mirrored=mirrored,
             channels_last=channels_last,
             advance=bar.advance,
+            images=split.identities,
         )
 
 
@@ -228,7 +203,6 @@ def evaluate(
         gallery = embed_split(model, evaluation.gallery, evaluation.run, device=device, log=log)
     if tables is not None:
         _save(tables, {"query": query, "gallery": gallery})
-    roots = [split.dataset.image_root.resolve() for split in (evaluation.query, evaluation.gallery)]
     settings = evaluation.run.config.Global
     return evaluate_retrieval(
         query,
@@ -236,7 +210,7 @@ def evaluate(
         evaluation.metrics,
         normalize=settings.feature_normalize,
         binarize=settings.feature_binarize,
-        same_images=roots[0] == roots[1],
+        same_images=evaluation.shares_images,
         re_ranking=settings.re_ranking,
         protocol=settings.retrieval_protocol,
         block_size=settings.sim_block_size,

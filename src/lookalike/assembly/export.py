@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.assembly.class_numbering import write_class_names
 from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
+from lookalike.assembly.start_weights import weights_source
 from lookalike.data import ImageDataset
 from lookalike.durable import (
     file_sha256,
@@ -116,6 +118,7 @@ def export(
             advance(f"comparing {name} with the model")
             parity[name] = _compare(name, load(unfinished / name), sample, expected, labels)
         card["parity"] = parity
+        write_class_names(unfinished, weights_source(job.run, training=False))
         card["files"] = {path.name: file_sha256(path) for path in sorted(unfinished.iterdir())}
         with synced(unfinished / CARD) as file:
             file.write((json.dumps(card, indent=1, default=vars) + "\n").encode())
@@ -140,7 +143,7 @@ def _publish(unfinished: Path, folder: Path) -> None:
         sync(folder.parent)
         return
     with locked_folder(folder):
-        for name in (CARD, PROGRAM, ONNX, f"{ONNX}.data"):
+        for name in (CARD, CLASSES, PROGRAM, ONNX, f"{ONNX}.data"):
             remove(folder / name)
         sync(folder)
         for path in sorted(unfinished.iterdir(), key=lambda path: path.name == CARD):

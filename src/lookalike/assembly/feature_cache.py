@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from lookalike.assembly.beside import beside_of
 from lookalike.assembly.cacheable import reason_against
-from lookalike.assembly.evaluation import EvalSplit, Evaluation, evaluate
+from lookalike.assembly.eval_splits import EvalSplit
+from lookalike.assembly.evaluation import Evaluation, evaluate
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
 from lookalike.config.schema import ArchSection

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,6 +14,11 @@ from torch import nn
 from lookalike import processes
 from lookalike.assembly.bad_images import skips_bad_images
 from lookalike.assembly.cacheable import check_feature_cache
+from lookalike.assembly.class_numbering import (
+    class_names_of,
+    class_names_of_weights,
+    number_together,
+)
 from lookalike.assembly.consistency import (
     check_domains,
     check_sampler,
@@ -21,6 +27,7 @@ from lookalike.assembly.consistency import (
 )
 from lookalike.assembly.data_parts import make_dataset, make_mixing, make_sampler
 from lookalike.assembly.distillation import BuiltModels, build_any_model
+from lookalike.assembly.eval_splits import list_notes
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
@@ -30,6 +37,7 @@ from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.data.image_files import listed_only
+from lookalike.errors import LookalikeError
 from lookalike.models.distillation_model import chosen_model
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
@@ -137,11 +145,36 @@ def _build_job(
 
 def _add_evaluation(job: Job, training: bool) -> None:
     if not training or job.run.config.Global.eval_during_train:
-        job.evaluation = build_evaluation(job.run, num_workers=worker_limit(job.notes))
+        job.evaluation = build_evaluation(
+            job.run,
+            num_workers=worker_limit(job.notes),
+            trained_classes=partial(_trained_classes, job, training),
+        )
         job.notes += job.evaluation.notes
         num_classes = getattr(getattr(chosen_model(job.model), "head", None), "num_classes", None)
         if job.evaluation.losses is not None and num_classes is not None:
             job.evaluation.query.dataset.check_labels(num_classes)
+
+
+def _trained_classes(job: Job, training: bool) -> Sequence[str] | None:
+    """Return the names of the head's classes: of the weights, else of the training lists."""
+    source = weights_source(job.run, training)
+    if not training and source is not None:
+        names = class_names_of_weights(source)
+        if names is not None:
+            return names
+    train = job.run.config.DataLoader.Train
+    if job.train is None and train is not None:
+        try:
+            with listed_only():
+                return class_names_of(make_dataset(train.dataset, job.run.allow_import))
+        except LookalikeError as error:
+            job.notes.append(
+                "the classes are numbered by the evaluation's own lists, because neither the "
+                f"weights nor the training list name them ({error})."
+            )
+            return None
+    return None if job.train is None else class_names_of(job.train)
 
 
 def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:
@@ -176,6 +209,9 @@ def _stream(
     skips = skips_bad_images(run)
     with listed_only() if skips else nullcontext():
         dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
+    if job.train is not None:  # the second stream has the classes of the first
+        dataset = number_together([job.train, dataset])[1]
+    job.notes += [f"Train: {note}" for note in list_notes(dataset)]
     num_classes = None
     for part in job.built.parts:
         num_classes = getattr(part.model.head, "num_classes", num_classes)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lookalike.assembly.class_numbering import read_class_names
 from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.facts import versions
@@ -55,6 +56,7 @@ def load_published(folder: Path, allow_import: Sequence[str] = ()) -> PlainEmbed
     }
     load_state(built.model, state, source=str(folder / WEIGHTS))
     built.model.published = config
+    built.model.class_names = read_class_names(folder)
     return built.model.eval()
 
 

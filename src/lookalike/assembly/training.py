@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lookalike.assembly.backward_steps import step_in_backward
 from lookalike.assembly.bad_images import bad_images_limit
+from lookalike.assembly.class_numbering import class_document
 from lookalike.assembly.consistency import mixes
 from lookalike.assembly.data_parts import transforms_of
 from lookalike.assembly.facts import facts
@@ -208,7 +209,8 @@ def _documents(job: Job, evaluator: _Evaluator) -> Callable[[Mapping[str, Any]],
             facts=about,
             weights=weights,
         )
-        return {CONFIG: json.dumps(config, indent=1) + "\n", CARD: card}
+        classes = class_document(getattr(job.train, "class_names", None))
+        return {CONFIG: json.dumps(config, indent=1) + "\n", CARD: card, **classes}
 
     return write
 

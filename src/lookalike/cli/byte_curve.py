@@ -38,7 +38,7 @@ def show_curve(
         ConfigError: If the picture has another suffix, or an option does not go with codes.
     """
     _check(names, rules, picture)
-    query, gallery = rules.without_junk(query, gallery)
+    query, gallery = rules.selected(query, gallery)
     width = gallery.embeddings.shape[1]
     points = recall_per_byte(
         query if rules.cameras else replace(query, cameras=None),

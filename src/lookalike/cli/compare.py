@@ -9,7 +9,14 @@ import torch
 from rich.console import Console
 from rich.table import Table as Grid
 
-from lookalike.cli.evaluate_tables import TableOptions, chosen_rules, load_pair, say, write_json
+from lookalike.cli.evaluate_tables import (
+    TableOptions,
+    chosen_rules,
+    load_pair,
+    say,
+    without_junk,
+    write_json,
+)
 from lookalike.errors import ConfigError, DataError
 from lookalike.retrieval.comparison import Difference, paired_difference, verdicts
 from lookalike.retrieval.table_scores import Scores, score_tables
@@ -24,6 +31,7 @@ def run_comparison(
     for source in (first, second):
         tables, same = load_pair(*_pair_in(source))
         names, rules, said = chosen_rules(options, *tables, same)
+        tables = without_junk(tables, rules, shown=json_file != "-")
         scored.append((tables[0], score_tables(*tables, names, rules)))
     differences = _differences(*scored[0], *scored[1], names)
     told = verdicts(differences)

@@ -50,6 +50,7 @@ def run_table_evaluation(
         raise ConfigError(f"--slice is camera or label, got '{slice_by}'.")
     tables, same = load_pair(query, gallery)
     names, rules, said = chosen_rules(options, *tables, same)
+    tables = without_junk(tables, rules, shown=json_file != "-")
     if explain:
         _explain(*tables, rules)
         return
@@ -84,7 +85,27 @@ def load_pair(
             f"{query} and {gallery} were made by different weights ({', '.join(sorted(marks))}); "
             "embed both with one model."
         )
-    return (queries, items), _equal(queries, items)
+    if _equal(queries, items):
+        return (queries, queries), True
+    return (queries, items), _share_images(queries, items)
+
+
+def without_junk(
+    tables: tuple[EmbeddingTable, EmbeddingTable], rules: Rules, *, shown: bool = True
+) -> tuple[EmbeddingTable, EmbeddingTable]:
+    """Return the rows that are compared; say how many are left out."""
+    compared = rules.selected(*tables)
+    junk = [len(before) - len(after) for before, after in zip(tables, compared, strict=True)]
+    if shown and any(junk):
+        say(f"Left out as junk (label -1): {junk[0]:,} queries, {junk[1]:,} of the gallery.")
+    return compared
+
+
+def _share_images(first: EmbeddingTable, second: EmbeddingTable) -> bool:
+    """Return whether an image is in both tables, where these know their images."""
+    if first.images is None or second.images is None:
+        return False
+    return bool(torch.isin(first.images, second.images).any())
 
 
 def _equal(first: EmbeddingTable, second: EmbeddingTable) -> bool:
@@ -157,7 +178,11 @@ def _slices(
     groups = query.cameras if by == "camera" else query.labels
     if groups is None:
         raise DataError("the query table has no cameras to slice by.")
-    found = {str(group): values for group, values in sliced(scores, groups).items()}
+    names = query.camera_names if by == "camera" else query.class_names
+    found = {
+        str(group) if names is None else names[group]: values
+        for group, values in sliced(scores, groups).items()
+    }
     if shown:
         _show_slices(found, by, list(scores.per_query))
     return found

@@ -16,6 +16,7 @@ import numpy as np
 
 from lookalike.data.columns import GrowingTexts, Integers, Texts
 from lookalike.errors import DataError
+from lookalike.names import JUNK, is_whole, numbered
 
 MAX_SHOWN = 20
 _TO_ALLOW = "If it is meant, write allow_outside: True beside the list in the YAML."
@@ -23,7 +24,6 @@ _CHUNK = 1 << 20
 # bytes without a newline; lists of old Macs end lines with another sign
 _LONGEST = 1 << 26
 _BOM = b"\xef\xbb\xbf"
-_WHOLE = re.compile(r"[-+]?[0-9]{1,18}")
 # what every path has that leaves its root; the rest is spared the closer look, ten times the cost
 _SUSPECT = re.compile(r"^[/\\]|\.\.|:|[\x00-\x08\x0a-\x1f\x7f]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -41,52 +41,95 @@ class ImageList:
         labels: One class or identity each, from 0.
         cameras: One camera, view or unique image id each; None where the list has none.
         lines: Line of each image in the list file, from 1, for messages.
+        class_names: Name of each label; None where the labels are numbers of the list itself.
+        camera_names: Name of each camera; None where the cameras are numbers of the list itself.
+        notes: What was left out, in sentences.
     """
 
     paths: Sequence[str]
     labels: Sequence[int]
     cameras: Sequence[int] | None
     lines: Sequence[int]
+    class_names: Sequence[str] | None = None
+    camera_names: Sequence[str] | None = None
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "paths", Texts(self.paths))
-        for name in ("labels", "cameras", "lines"):
-            values = getattr(self, name)
-            object.__setattr__(self, name, None if values is None else Integers(values))
+        for kind, names in (
+            (Texts, ("paths", "class_names", "camera_names")),
+            (Integers, ("labels", "cameras", "lines")),
+        ):
+            for name in names:
+                values = getattr(self, name)
+                object.__setattr__(self, name, None if values is None else kind(values))
 
     def relabelled(self) -> ImageList:
-        """Number the labels 0 to C - 1 in their sorted order.
+        """Number the labels 0 to C - 1 in their sorted order; what they were becomes their name.
 
         Example:
-            >>> ImageList(["a", "b", "c"], [7, 3, 7], None, [1, 2, 3]).relabelled().labels
-            Integers([1, 0, 1])
+            >>> images = ImageList(["a", "b", "c"], [7, 3, 7], None, [1, 2, 3]).relabelled()
+            >>> images.labels, images.class_names
+            (Integers([1, 0, 1]), Texts(['3', '7']))
         """
-        _, numbers = np.unique(np.asarray(self.labels), return_inverse=True)
-        return replace(self, labels=Integers(numbers))
+        used, numbers = np.unique(np.asarray(self.labels), return_inverse=True)
+        names = [
+            str(label) if self.class_names is None else self.class_names[label]
+            for label in used.tolist()
+        ]
+        return replace(self, labels=Integers(numbers), class_names=Texts(names))
 
 
 class ImageRows:
-    """Images noted one after the other while a list is read."""
+    """Images of a list that is still read; the columns grow without an object per image."""
 
     def __init__(self) -> None:
         self.paths = GrowingTexts()
         self.labels, self.cameras, self.lines = array("q"), array("q"), array("q")
+        self.camera_names: GrowingTexts | None = None
+        self.num_junk = 0
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def add(self, path: str, label: int, line: int, camera: int | None = None) -> None:
-        """Note an image; all have a camera or none."""
+    def add(self, path: str, label: int, line: int, camera: int | str | None = None) -> None:
+        """Add an image; all have a camera or none. An image with the label -1 is left out."""
+        if label == JUNK:
+            self.num_junk += 1
+            return
         self.paths.append(path)
         self.labels.append(label)
         self.lines.append(line)
-        if camera is not None:
+        if isinstance(camera, str) and self.camera_names is None:
+            self.camera_names = GrowingTexts(map(str, self.cameras))
+        if self.camera_names is not None:
+            self.camera_names.append(str(camera))
+        elif isinstance(camera, int):
             self.cameras.append(camera)
 
-    def listed(self, *, cameras: bool = True) -> ImageList:
-        """Return the list; ``cameras: False`` leaves them out."""
-        kept = self.cameras if cameras and len(self.cameras) == len(self.labels) else None
-        return ImageList(Texts(self.paths), self.labels, kept, self.lines)
+    def listed(self, problems: ListProblems | None = None, *, cameras: bool = True) -> ImageList:
+        """Return the list; ``cameras: False`` leaves them out.
+
+        Args:
+            problems: Receives cameras that are neither whole numbers nor names.
+            cameras: Keep the cameras, if every image has one.
+        """
+        names: Sequence[str] | None = None
+        kept: Sequence[int] | None = self.cameras
+        if self.camera_names is not None and problems is not None:
+            texts = Texts(self.camera_names)
+            kept, names = numbered(texts, self.lines, "camera", problems.add)
+            problems.raise_if_any()
+        if not cameras or kept is None or len(kept) != len(self.labels):
+            kept, names = None, None
+        notes = (left_out_as_junk(self.num_junk),) if self.num_junk else ()
+        return ImageList(
+            Texts(self.paths), self.labels, kept, self.lines, camera_names=names, notes=notes
+        )
+
+
+def left_out_as_junk(count: int) -> str:
+    """Return the note on images with the label -1."""
+    return f"{count:,} image{'s' if count > 1 else ''} with the label {JUNK} (junk) left out."
 
 
 class ListProblems:
@@ -196,10 +239,12 @@ def read_image_list(
         if len(columns) < 2:
             problems.add(number, f"expected a path and a label, got {line.strip()[:80]!r}.")
             continue
-        label = _integer(columns[1], "label", number, problems)
+        label = _label(columns[1], number, problems)
         third = cameras and len(columns) > 2
-        camera = _integer(columns[2], "camera", number, problems) if third else -1
-        if label is None or camera is None or not inside_root(columns[0], number, problems):
+        camera: int | str = -1
+        if third:
+            camera = int(columns[2]) if is_whole(columns[2]) else columns[2]
+        if label is None or not inside_root(columns[0], number, problems):
             continue
         num_columns.setdefault(3 if third else 2, number)
         images.add(columns[0], label, number, camera)
@@ -210,28 +255,19 @@ def read_image_list(
             f"{min(num_columns.values())}; give every line a camera or none.",
         )
     problems.raise_if_any()
-    return images.listed(cameras=3 in num_columns)
+    if not images:
+        raise DataError(f"{path}: every image has the label {JUNK} (junk); no image is left.")
+    return images.listed(problems, cameras=3 in num_columns)
 
 
-def _integer(text: str, what: str, line: int, problems: ListProblems) -> int | None:
+def _label(text: str, line: int, problems: ListProblems) -> int | None:
     if not is_whole(text):
-        problems.add(line, f"the {what} must be a whole number, got {text[:40]!r}.")
+        problems.add(line, f"the label must be a whole number, got {text[:40]!r}.")
         return None
-    value = int(text)
-    if value < 0 and what == "label":
-        problems.add(line, f"labels start at 0, got {value}.")
+    if int(text) < JUNK:
+        problems.add(line, f"labels start at 0 ({JUNK} marks junk), got {text[:40]}.")
         return None
-    return value
-
-
-def is_whole(text: str) -> bool:
-    """Tell whether a text is a whole number that fits a tensor.
-
-    Example:
-        >>> is_whole("-1"), is_whole("1.0"), is_whole("9" * 20)
-        (True, False, False)
-    """
-    return _WHOLE.fullmatch(text) is not None
+    return int(text)
 
 
 @contextmanager

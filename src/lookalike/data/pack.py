@@ -122,9 +122,19 @@ class _Packer:
             "cameras": np.asarray([] if dataset.cameras is None else dataset.cameras, np.int64),
             "paths": paths.data.numpy(),
             "path_ends": paths.ends.numpy(),
+            **{name: np.array(names, np.str_) for name, names in _names(dataset).items() if names},
         }
         with synced(self.folder / INDEX) as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def _names(dataset: Packable) -> dict[str, list[str]]:
+    """Return the names of classes and cameras; no names where these are numbers of a list."""
+    parts = getattr(dataset, "datasets", [dataset])
+    images = getattr(parts[0], "images", None)  # the parts of a mixed data set share their names
+    return {
+        name: list(getattr(images, name, None) or ()) for name in ("class_names", "camera_names")
+    }
 
 
 def _add_member(shard: BinaryIO, name: str, data: bytes) -> int:

@@ -76,7 +76,14 @@ class Shards:
         cameras = arrays["cameras"] if len(arrays["cameras"]) else None
         lines = np.arange(len(self.sizes))
         paths = _texts(arrays["paths"], arrays["path_ends"])
-        self.images = ImageList(paths, Integers(arrays["labels"]), _column(cameras), lines)  # type: ignore[arg-type]
+        self.images = ImageList(
+            paths,
+            Integers(arrays["labels"]),
+            _column(cameras),
+            Integers(lines),
+            class_names=_names(arrays, "class_names", "labels"),
+            camera_names=_names(arrays, "camera_names", "cameras"),
+        )
         _check(self.folder, arrays, self.images)
         self.open: OrderedDict[int, int] = OrderedDict()
 
@@ -136,11 +143,15 @@ _KINDS = {
 }
 
 
+_OPTIONAL = ("class_names", "camera_names")
+
+
 def _read_index(folder: Path) -> Arrays:
     file = folder / INDEX
     try:
         stored = read_npz(file)
         arrays = {name: np.asarray(stored[name]) for name in _KINDS}
+        arrays |= {name: np.asarray(stored[name]) for name in _OPTIONAL if name in stored}
     except OSError as error:
         raise DataError(
             f"{file}: cannot be read ({error.strerror}). A packed data set is a folder that "
@@ -191,6 +202,15 @@ def _texts(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> Texts:
         )
     except UnicodeDecodeError as error:
         raise DataError(f"{INDEX}: damaged; a path is no text.") from error
+
+
+def _names(arrays: Arrays, name: str, column: str) -> list[str] | None:
+    if name not in arrays:
+        return None
+    names, numbers = arrays[name], arrays[column]
+    if names.dtype.kind != "U" or names.ndim != 1 or numbers.max(initial=-1) >= len(names):
+        raise DataError(f"{INDEX}: damaged; its {name} do not fit.")
+    return [str(one) for one in names]
 
 
 def _column(values: NDArray[np.int64] | None) -> Integers | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.archives import open_regular, read_npz
-from lookalike.embedding_table import TABLE_PARTS, reading_table, table_of
+from lookalike.embedding_table import NAMES, TABLE_PARTS, reading_table, table_of
 from lookalike.errors import DataError
 from lookalike.inference.parquet_tables import read_parquet
 from lookalike.types import EmbeddingTable
@@ -47,7 +47,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".parquet":
-        return read_parquet(path, TABLE_PARTS)
+        # a column has one value for each row; names of classes would be misread
+        return read_parquet(path, set(TABLE_PARTS) - set(NAMES))
     raise DataError(f"tables are {', '.join(SUFFIXES)} files; got '{path.suffix}'.")
 
 
@@ -63,8 +64,9 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         arrays: dict[str, Any] = dict.fromkeys(header)
         for name in header.keys() & set(TABLE_PARTS):
             arrays[name] = _mapped(file, name, header[name], 8 + size, whole)
-    if "ids" in texts:
-        arrays["ids"] = json.loads(texts["ids"])
+    for name in ("ids", *NAMES):
+        if name in texts:
+            arrays[name] = json.loads(texts[name])
     return {**arrays, "fingerprint": texts.get("fingerprint", "")}
 
 
@@ -103,8 +105,13 @@ def save_table(table: EmbeddingTable, path: str | Path) -> None:
         tensors = {"embeddings": table.embeddings, "labels": table.labels}
         if table.cameras is not None:
             tensors["cameras"] = table.cameras
+        if table.images is not None:
+            tensors["images"] = table.images
         tensors = {name: values.contiguous() for name, values in tensors.items()}
         texts = {"ids": json.dumps(table.ids), "fingerprint": table.fingerprint}
+        for name in NAMES:
+            if (names := getattr(table, name)) is not None:
+                texts[name] = json.dumps(list(names))
         save_file(tensors, path, metadata=texts)
     else:
         raise DataError(f"{path}: tables are written as .npz or .safetensors.")

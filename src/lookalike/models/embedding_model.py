@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class EmbeddingModel(nn.Module):
         sharded: Which rows of its parameters this process has; empty if it has all.
         own_rows: These rows, as an optimiser steps them.
         published: The configuration it was read with, if it was read from a folder.
+        class_names: Names of the classes that its head was trained on, if the folder has them.
 
     Shape:
         - images: ``[B, 3, H, W]``.
@@ -54,6 +55,7 @@ class EmbeddingModel(nn.Module):
         self.sharded: dict[str, Rows] = {}
         self.own_rows: dict[str, nn.Parameter] = {}
         self.published: Mapping[str, Any] = {}
+        self.class_names: Sequence[str] | None = None
 
     def freeze_backbone(self) -> None:
         """Let neck and head learn alone: the backbone computes what it would in an evaluation."""

@@ -19,7 +19,7 @@ from lookalike.retrieval.metric import RetrievalMetric, mean
 from lookalike.retrieval.metrics import RecallAtK
 from lookalike.retrieval.rank_relevant import rank_relevant
 from lookalike.retrieval.rows import Rows, Table
-from lookalike.retrieval.rules import numbered
+from lookalike.retrieval.rules import image_numbers_of
 from lookalike.types import EmbeddingTable
 
 Form = Literal["float32", "float16", "int8", "binary"]
@@ -119,7 +119,7 @@ def _scores(
     items: Rows,
 ) -> dict[str, float]:
     """Score rows in the place of the embeddings of two tables."""
-    ids = numbered(query.ids, gallery.ids) if same_images else (None, None)
+    ids = image_numbers_of(query, gallery) if same_images else (None, None)
     ranks = rank_relevant(
         queries,
         items,

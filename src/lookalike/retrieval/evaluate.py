@@ -103,6 +103,7 @@ def evaluate_retrieval(
         re_rank=re_ranking,
         memory=memory,
     )
+    query, gallery = rules.selected(query, gallery)
     tables, facts = rules.prepared(query, gallery)
     intervals: dict[str, tuple[float, float]] = {}
     if exact:

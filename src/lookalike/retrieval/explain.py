@@ -133,7 +133,7 @@ def paddleclas_readings(
     query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules
 ) -> list[Reading]:
     """Score tables as PaddleClas does, in blocks of three sizes (its default is 64)."""
-    query, gallery = rules.without_junk(query, gallery)
+    query, gallery = rules.selected(query, gallery)
     (queries, items), facts = rules.prepared(query, gallery)
     left, right = whole((queries, items))
     metrics = [RecallAtK([1]), MeanAveragePrecision(), MeanInverseNegativePenalty()]
@@ -166,7 +166,7 @@ def rank_for_explanation(
     """
     if rules.num_galleries or rules.re_rank:
         raise ConfigError("--explain needs one gallery ranked by similarity, not re-ranked.")
-    query, gallery = rules.without_junk(query, gallery)
+    query, gallery = rules.selected(query, gallery)
     (queries, items), facts = rules.prepared(query, gallery)
     ranks = rules.ranks((queries, items), query.labels, gallery.labels, facts)
     mean(RecallAtK([1]).per_query(ranks)["recall1"])  # refuses tables without an answer

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lookalike.errors import ConfigError, nearest
+from lookalike.names import JUNK
 
 Excludes = Literal["nothing", "self", "camera"]
 
@@ -19,7 +20,7 @@ class EvaluationProtocol:
         excludes: ``self``: the query's own image, told by its id; ``camera``: items with the
             query's label and camera; or nothing.
         metrics: What is reported.
-        junk: Labels whose gallery items are removed for all queries.
+        junk: Labels of images that are no query's and answer none; they are left out.
         num_galleries: 0 searches the gallery as it is; otherwise so many galleries are drawn from
             the table, one random image per label, the other images being the queries.
         source: Where the convention comes from.
@@ -28,7 +29,7 @@ class EvaluationProtocol:
     name: str
     excludes: Excludes
     metrics: tuple[str, ...]
-    junk: tuple[int, ...] = ()
+    junk: tuple[int, ...] = (JUNK,)
     num_galleries: int = 0
     source: str = ""
 
@@ -41,13 +42,13 @@ PROTOCOLS = {
         EvaluationProtocol("self", "self", ("recall@1", "recall@5", "mAP")),
         EvaluationProtocol("camera", "camera", _REID),
         EvaluationProtocol(
-            "market1501", "camera", _REID, (-1,),
+            "market1501", "camera", _REID,
             source="Zheng et al., ICCV 2015; label -1 is junk, label 0 a distractor that stays",
         ),
         EvaluationProtocol(
-            "dukemtmc", "camera", _REID, (-1,), source="Ristani et al., ECCVW 2016"
+            "dukemtmc", "camera", _REID, source="Ristani et al., ECCVW 2016"
         ),
-        EvaluationProtocol("msmt17", "camera", _REID, (-1,), source="Wei et al., CVPR 2018"),
+        EvaluationProtocol("msmt17", "camera", _REID, source="Wei et al., CVPR 2018"),
         EvaluationProtocol(
             "veri776", "camera", ("mAP", "recall@1", "recall@5"), source="Liu et al., ECCV 2016"
         ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from lookalike import processes
 from lookalike.errors import DataError, cut
 from lookalike.geometry import at_least_float32, unit
+from lookalike.names import JUNK, share_names
 from lookalike.retrieval.expansion import augment_database, expand_queries
 from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant, shared_rows
 from lookalike.retrieval.ranks import RelevantRanks, Ties, one_of
@@ -31,7 +33,7 @@ class Rules:
     Attributes:
         cameras: Items with the query's label and camera are removed.
         own_images: The query's own image, told by its id, is removed.
-        junk: Labels whose gallery items are removed for all queries.
+        junk: Labels of images that are no query's and answer none; they are left out.
         num_galleries: See :class:`~lookalike.retrieval.protocols.EvaluationProtocol`.
         ties: How items of the same similarity are ordered.
         normalize: Compare by cosine.
@@ -44,7 +46,7 @@ class Rules:
 
     cameras: bool = False
     own_images: bool = False
-    junk: tuple[int, ...] = ()
+    junk: tuple[int, ...] = (JUNK,)
     num_galleries: int = 0
     ties: Ties = "pessimistic"
     normalize: bool = True
@@ -66,23 +68,31 @@ class Rules:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
 
-    def without_junk(
+    def selected(
         self, query: EmbeddingTable, gallery: EmbeddingTable
     ) -> tuple[EmbeddingTable, EmbeddingTable]:
-        """Return the tables without rows of a junk label.
+        """Return the rows that are compared: without junk, and with classes numbered by name.
 
         Raises:
-            DataError: If nothing is left of one.
+            DataError: If a table holds junk alone.
         """
-        if not self.junk:
+        same = query is gallery
+        query = self._without_junk(query, "query")
+        gallery = query if same else self._without_junk(gallery, "gallery")
+        if same:
+            return query, query
+        query, gallery = _numbered_once(query, gallery, "labels", "class_names")
+        if query.cameras is None or gallery.cameras is None:
             return query, gallery
-        junk = torch.tensor(self.junk)
-        kept = [(~torch.isin(table.labels, junk)).nonzero()[:, 0] for table in (query, gallery)]
-        for name, rows in zip(("query", "gallery"), kept, strict=True):
-            if not len(rows):
-                labels = ", ".join(map(str, self.junk))
-                raise DataError(f"every label of the {name} table is {labels}, which is junk here.")
-        return query.rows(kept[0]), gallery.rows(kept[1])
+        return _numbered_once(query, gallery, "cameras", "camera_names")
+
+    def _without_junk(self, table: EmbeddingTable, side: str) -> EmbeddingTable:
+        junk = torch.isin(table.labels, torch.tensor(self.junk, dtype=torch.int64))
+        if not junk.any():
+            return table  # as it is: it may be mapped from a file
+        if junk.all():
+            raise DataError(f"the {side} table holds junk alone (label {JUNK}); nothing is left.")
+        return table.rows((~junk).nonzero()[:, 0])
 
     def prepared(
         self, query: EmbeddingTable, gallery: EmbeddingTable
@@ -102,7 +112,7 @@ class Rules:
         if self.own_images:
             for name, table in (("query", query), ("gallery", gallery)):
                 check_ids(table, name)
-            ids = numbered(query.ids, gallery.ids)
+            ids = image_numbers_of(query, gallery)
             facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
         left, right = query.embeddings, gallery.embeddings
         if self.augment > 1 or self.expand > 1:
@@ -152,6 +162,22 @@ class Rules:
         return queries, items
 
 
+def _numbered_once(
+    query: EmbeddingTable, gallery: EmbeddingTable, column: str, names: str
+) -> tuple[EmbeddingTable, EmbeddingTable]:
+    """Return the tables with equal numbers for equal names in a column."""
+    columns = [
+        (getattr(table, column).numpy(), getattr(table, names)) for table in (query, gallery)
+    ]
+    numbers, shared = share_names(columns)
+    if shared is None:
+        return query, gallery
+    changes: list[dict[str, Any]] = [
+        {column: torch.from_numpy(own), names: shared} for own in numbers
+    ]
+    return replace(query, **changes[0]), replace(gallery, **changes[1])
+
+
 def _of_all(own: RelevantRanks, query_labels: Tensor) -> RelevantRanks:
     """Put together what every process has ranked."""
     many = processes.count()
@@ -190,6 +216,8 @@ def check_ids(table: EmbeddingTable, name: str) -> None:
     Example:
         >>> check_ids(EmbeddingTable([[1.0], [2.0]], [0, 0], ["a", "a"]), "query")
     """
+    if table.images is not None:
+        return  # these identify images, not the ids
     first: dict[str, int] = {}
     twice = repeated(table.ids)
     labels = table.labels
@@ -202,13 +230,21 @@ def check_ids(table: EmbeddingTable, name: str) -> None:
             )
 
 
-def numbered(query: Sequence[str], gallery: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Give the same number to the same id."""
-    number = {name: index for index, name in enumerate(dict.fromkeys([*gallery, *query]))}
-    return (
-        torch.tensor([number[name] for name in query]),
-        torch.tensor([number[name] for name in gallery]),
-    )
+def image_numbers_of(query: EmbeddingTable, gallery: EmbeddingTable) -> tuple[Tensor, Tensor]:
+    """Return ``[Q]`` and ``[G]`` int64 from 0, equal for the same image.
+
+    Images are the same if the tables' ``images`` are equal; where a table has none, if their ids
+    are equal paths, however these are spelled (``a//./b.jpg``).
+    """
+    if query.images is not None and gallery.images is not None:
+        _, numbers = torch.unique(torch.cat([query.images, gallery.images]), return_inverse=True)
+        return numbers[: len(query)], numbers[len(query) :]
+    number: dict[str, int] = {}
+    rows = [
+        [number.setdefault(posixpath.normpath(name), len(number)) for name in table.ids]
+        for table in (query, gallery)
+    ]
+    return torch.tensor(rows[0]), torch.tensor(rows[1])
 
 
 def _rows_of_own_images(query: Tensor, gallery: Tensor) -> Tensor:

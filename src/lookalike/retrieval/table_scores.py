@@ -71,7 +71,7 @@ def score_tables(
         if of_threshold and rules.re_rank:
             raise ConfigError(f"{name} needs similarities; re-ranking leaves only an order.")
     check_tables(query, gallery, cameras=rules.cameras)
-    query, gallery = rules.without_junk(query, gallery)
+    query, gallery = rules.selected(query, gallery)
     if rules.num_galleries:
         return _random_galleries(query, names, rules)
     return _score(query, gallery, names, rules)

@@ -2,12 +2,12 @@
 
 from lookalike.data.datasets.face_pairs import FACE_SETS, FacePairs
 from lookalike.data.datasets.image_dataset import ImageDataset
+from lookalike.data.datasets.image_folder import image_folder
 from lookalike.data.datasets.label_file import label_file
 from lookalike.data.datasets.lists import (
     comp_cars,
     face_list,
     icartoon,
-    image_folder,
     label_from_transform,
     logo,
 )

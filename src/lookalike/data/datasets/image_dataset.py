@@ -43,6 +43,8 @@ class ImageDataset:
         labels: One per image.
         cameras: One per image, or None.
         paths: One per image, relative to ``image_root``.
+        class_names: Name of each label, or None where labels are numbers of the list.
+        camera_names: Name of each camera, or None where cameras are numbers of the list.
 
     Raises:
         DataError: If the root or one of the images is missing.
@@ -79,6 +81,14 @@ class ImageDataset:
     @property
     def paths(self) -> Sequence[str]:
         return self.images.paths
+
+    @property
+    def class_names(self) -> Sequence[str] | None:
+        return self.images.class_names
+
+    @property
+    def camera_names(self) -> Sequence[str] | None:
+        return self.images.camera_names
 
     def __len__(self) -> int:
         return len(self.images.paths)
@@ -145,6 +155,12 @@ class ImageDataset:
         """Return the same images under other transforms."""
         other = copy(self)
         other.transforms = transforms
+        return other
+
+    def with_images(self, images: ImageList) -> ImageDataset:
+        """Return the same images with other labels or cameras."""
+        other = copy(self)
+        other.images = images
         return other
 
     def _cut(self, data: bytes, index: int) -> bytes | RGBImage:

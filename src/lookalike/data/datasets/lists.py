@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lookalike.data import label_files
-from lookalike.data.datasets.image_dataset import Backend, ImageDataset
+from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.data.label_files import (
     ImageRows,
     ListProblems,
-    is_whole,
     read_image_list,
     read_lines,
 )
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError
+from lookalike.names import JUNK, is_whole
 
 Transforms = Callable[[Any], Any]
 
@@ -40,11 +41,12 @@ def logo(image_root: str, label_file: str, *, transforms: Transforms | None = No
         cells = line.rstrip("\n").split("\t")
         if cells[0] == "image_id":
             continue
-        if len(cells) < 4 or not is_whole(cells[1].strip()) or int(cells[1]) < 1:
+        label = int(cells[1]) if len(cells) > 3 and is_whole(cells[1].strip()) else 0
+        if label < 1 and label != JUNK:
             problems.add(number, f"expected image id, class from 1, ..., path; got {line[:80]!r}.")
             continue
         if label_files.inside_root(cells[3].strip(), number, problems):
-            images.add(cells[3].strip(), int(cells[1]) - 1, number)
+            images.add(cells[3].strip(), label if label == JUNK else label - 1, number)
     problems.raise_if_any()
     return ImageDataset(image_root, images.listed(), transforms=transforms, source=label_file)
 
@@ -136,7 +138,7 @@ def comp_cars(
 
 
 def _read_box(root: Path, path: str) -> tuple[int, int, int, int]:
-    file = root / (path.split(".")[0] + ".txt")
+    file = root / (os.path.normpath(path).split(".")[0] + ".txt")
     *_, (_, last) = read_lines(file)
     try:
         x1, y1, x2, y2 = (int(text) for text in last.split())
@@ -164,33 +166,3 @@ def face_list(
     return ImageDataset(
         image_root, images, transforms=with_backend(transforms, "pil"), source=label_file
     )
-
-
-def image_folder(
-    image_root: str, *, transforms: Transforms | None = None, backend: Backend = "cv2"
-) -> ImageDataset:
-    """Take every sub-folder as a class; the classes are numbered in the order of their names.
-
-    Args:
-        image_root: Folder with one folder of images per class.
-        transforms: Applied to each file's bytes.
-        backend: What the transforms see: ``cv2`` an RGB array, ``pil`` a PIL image.
-
-    Raises:
-        DataError: If there is no image.
-    """
-    root = Path(image_root)
-    if not root.is_dir():
-        raise DataError(f"{root}: the image folder does not exist.")
-    names = sorted(folder.name for folder in root.iterdir() if folder.is_dir())
-    images = ImageRows()
-    for label, name in enumerate(names):
-        for file in sorted((root / name).rglob("*")):
-            if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file():
-                images.add(str(file.relative_to(root)), label, len(images) + 1)
-    if not images:
-        raise DataError(f"{root}: no image in any of its {len(names)} sub-folders.")
-    return ImageDataset(root, images.listed(), transforms=with_backend(transforms, backend))
-
-
-_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff"}

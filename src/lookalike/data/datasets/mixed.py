@@ -10,6 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from lookalike.data.classes import share_cameras, share_classes
 from lookalike.data.columns import Integers, Texts
 from lookalike.data.datasets.image_dataset import ImageDataset
 from lookalike.errors import DataError
@@ -19,8 +20,8 @@ from lookalike.types import Sample
 class MixedDataset:
     """The images of several data sets one after the other, each with its own transforms.
 
-    Labels and cameras stay what they are in their own data set: give each range of classes its
-    own numbers in the lists.
+    Classes and cameras are the same in two data sets if they have the same name, or, where lists
+    have numbers, the same number; so give each list a range of numbers of its own.
 
     Args:
         datasets: At least one.
@@ -30,6 +31,8 @@ class MixedDataset:
         cameras: One per image, or None if a data set has none.
         paths: One per image, relative to ``image_root``.
         image_root: The folder that holds the folders of all.
+        class_names: Name of each label, or None where labels are numbers of the lists.
+        camera_names: Name of each camera, or None where cameras are numbers of the lists.
         sizes: Images of each data set.
 
     Raises:
@@ -39,13 +42,17 @@ class MixedDataset:
     def __init__(self, datasets: Sequence[ImageDataset]) -> None:
         if not datasets:
             raise DataError("a mixed data set needs at least one data set.")
-        self.datasets = list(datasets)
+        images = share_cameras(share_classes([dataset.images for dataset in datasets]))
+        datasets = [d.with_images(own) for d, own in zip(datasets, images, strict=True)]
+        self.datasets = datasets
         self.sizes = [len(dataset) for dataset in datasets]
         self.starts = [0, *accumulate(self.sizes)]
         self.labels = Integers.joined(dataset.labels for dataset in datasets)
         cameras = [dataset.cameras for dataset in datasets]
         known = [own for own in cameras if own is not None]
         self.cameras = Integers.joined(known) if len(known) == len(cameras) else None
+        self.class_names = images[0].class_names
+        self.camera_names = None if self.cameras is None else images[0].camera_names
         self.source = " + ".join(dataset.source for dataset in datasets)
         roots = [dataset.image_root.resolve() for dataset in datasets]
         self.image_root = Path(os.path.commonpath(roots))

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
-from lookalike.data.label_files import ImageRows, is_whole
+from lookalike.data.datasets.image_folder import is_system_file
+from lookalike.data.label_files import ImageRows
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError
+from lookalike.names import JUNK, is_whole
 
 Transforms = Callable[[Any], Any]
 
@@ -23,20 +25,20 @@ def _reid_folder(
     transforms: Transforms | None,
     backend: Backend,
 ) -> ImageDataset:
-    """Read ``<person>_c<camera>...jpg``; person -1 is junk and left out, 0 is background, kept."""
+    """Read ``<person>_c<camera>...jpg``; person -1 is junk, left out; 0 is background, kept."""
     if not folder.is_dir():
         raise DataError(f"{folder}: the image folder does not exist.")
     rows = ImageRows()
     for number, file in enumerate(sorted(folder.glob("*.jpg")), start=1):
+        if is_system_file(file.name):
+            continue
         match = re.match(pattern, file.name)
         if match is None:
             raise DataError(f"{file}: the name does not tell person and camera.")
         if not all(map(is_whole, match.groups())):
             raise DataError(f"{file}: person and camera are numbers of at most 18 digits.")
         person, camera = int(match[1]), int(match[2])
-        if person == -1:
-            continue
-        if camera not in cameras:
+        if person != JUNK and camera not in cameras:
             raise DataError(f"{file}: camera {camera} is not one of {cameras[0]} to {cameras[-1]}.")
         rows.add(file.name, person, number, camera - 1)
     if not rows:

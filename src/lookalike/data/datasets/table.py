@@ -9,9 +9,15 @@ from typing import Any
 
 from lookalike.archives import check_rows
 from lookalike.data.datasets.image_dataset import Backend, ImageDataset
-from lookalike.data.label_files import ImageList, ListProblems, inside_root, is_whole
+from lookalike.data.label_files import (
+    ImageList,
+    ListProblems,
+    inside_root,
+    left_out_as_junk,
+)
 from lookalike.data.transforms.pipeline import with_backend
 from lookalike.errors import DataError, SetupError
+from lookalike.names import is_junk, numbered
 
 _ROWS = 4096
 
@@ -29,8 +35,8 @@ def table(
 ) -> ImageDataset:
     """Read a CSV file with a header, or a Parquet file.
 
-    Labels that are not all numbers, of at most 18 digits, are names; they are numbered in sorted
-    order.
+    Labels and cameras are whole numbers of at most 18 digits, or, if one of a column is not, names.
+    Rows with the label -1 are junk and left out.
 
     Args:
         image_root: Folder the paths are relative to.
@@ -47,27 +53,43 @@ def table(
         SetupError: If Parquet is to be read without pyarrow.
     """
     problems = ListProblems(table_file)
-    paths, labels, cameras, lines = [], [], [], []
+    columns: dict[str, list[Any]] = {"paths": [], "labels": [], "cameras": []}
+    lines, num_junk = list[int](), 0
     for line, row in _rows(table_file):
         missing = [c for c in (path_column, label_column, camera_column) if c and c not in row]
         if missing:
             raise DataError(
                 f"{table_file}: no column '{missing[0]}'; it has {', '.join(map(str, row))}."
             )
-        path, camera = str(row[path_column]), row.get(camera_column) if camera_column else -1
-        if row[path_column] in (None, ""):
-            problems.add(line, "has no path.")
-        elif row[label_column] in (None, "") or not is_whole(str(camera)):
-            problems.add(line, f"label {row[label_column]!r} or camera {camera!r} is malformed.")
-        elif inside_root(path, line, problems):
-            paths.append(path)
-            labels.append(row[label_column])
-            cameras.append(int(str(camera)))
+        cells = [row[path_column], row[label_column], row[camera_column] if camera_column else -1]
+        empty = [
+            name
+            for name, cell in zip(("path", "label", "camera"), cells, strict=True)
+            if cell is None or not str(cell).strip()
+        ]
+        if empty:
+            problems.add(line, f"has no {' and no '.join(empty)}.")
+        elif is_junk(cells[1]):
+            num_junk += 1
+        elif inside_root(str(cells[0]), line, problems):
+            for column, cell in zip(columns.values(), cells, strict=True):
+                column.append(cell)
             lines.append(line)
+    labels, class_names = numbered(columns["labels"], lines, "label", problems.add)
+    cameras, camera_names = numbered(columns["cameras"], lines, "camera", problems.add)
     problems.raise_if_any()
-    if not paths:
-        raise DataError(f"{table_file}: the table is empty.")
-    images = ImageList(paths, _numbers(labels), cameras if camera_column else None, lines)
+    if not lines:
+        reason = "every image has the label -1 (junk)" if num_junk else "the table is empty"
+        raise DataError(f"{table_file}: {reason}.")
+    images = ImageList(
+        [str(path) for path in columns["paths"]],
+        labels,
+        cameras if camera_column else None,
+        lines,
+        class_names=class_names,
+        camera_names=camera_names,
+        notes=(left_out_as_junk(num_junk),) if num_junk else (),
+    )
     if relabel:
         images = images.relabelled()
     return ImageDataset(
@@ -110,10 +132,3 @@ def _parquet(file: str) -> Iterator[dict[str, Any]]:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file fails in every way
         raise DataError(f"{file}: no Parquet file, or damaged ({str(error)[:120]}).") from error
-
-
-def _numbers(labels: list[Any]) -> list[int]:
-    if all(is_whole(str(label)) and int(str(label)) >= 0 for label in labels):
-        return [int(str(label)) for label in labels]
-    order = {name: number for number, name in enumerate(sorted({str(label) for label in labels}))}
-    return [order[str(label)] for label in labels]

@@ -39,15 +39,16 @@ def find_copies(rows: AllRows, facts: FactTable, *, shared_labels: bool) -> Iter
 
 def _finding(rows: AllRows, kind: str, row: int, other: int, how: str) -> Finding:
     where, place = rows.place(row), rows.place(other)
-    label = int(rows.labels[row])
-    other_label = int(rows.labels[other])
+    label, other_label = (
+        one.split.class_name(int(one.split.labels[one.row])) for one in (where, place)
+    )
     labels = f"label {label}" if label == other_label else f"label {label}, there {other_label}"
     return where.split.finding(where.row, kind, f"as in {place} ({how}), {labels}", place)
 
 
 def _what_is_equal(rows: AllRows, facts: FactTable, row: int, other: int) -> str:
-    files = rows.file_of[[row, other]]
-    if files[0] == files[1]:
+    if rows.image_of[row] == rows.image_of[other]:
         return "the same file"
+    files = rows.file_of[[row, other]]
     content = facts.rows["content"][np.asarray(files)]
     return "a copy of the file" if content[0] == content[1] else "the same pixels in another file"

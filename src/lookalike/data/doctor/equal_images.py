@@ -76,9 +76,9 @@ def _in_gallery(group: list[int], sides: Sides) -> Iterator[Found]:
     kept: dict[tuple[int, int], list[int]] = {}
     for row in group:
         if sides.gallery[row]:
-            # two files of each camera are enough: only one of them can be the query's own
+            # two images of each camera are enough: only one of them can be the query's own
             same = kept.setdefault((int(rows.labels[row]), int(rows.cameras[row])), [])
-            if len(same) < 2 and rows.file_of[row] not in rows.file_of[same]:
+            if len(same) < 2 and rows.image_of[row] not in rows.image_of[same]:
                 same.append(row)
                 candidates.setdefault(int(rows.labels[row]), []).append(row)
     for row in group:

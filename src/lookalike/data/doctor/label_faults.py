@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.data.answers import ListedRows, count_answers
 from lookalike.data.doctor.findings import Finding
 from lookalike.data.doctor.splits import ListedSplit
 
@@ -44,7 +45,8 @@ def _out_of_range(split: ListedSplit, num_classes: int) -> Iterator[Finding]:
     labels, first, counts = np.unique(split.labels[wrong], return_index=True, return_counts=True)
     for label, row, count in zip(labels, wrong[first], counts, strict=True):
         images = f"{count:,} image{'s' if count > 1 else ''}"
-        detail = f"label {label} of {images} is outside [0, {num_classes}), the classes of the head"
+        name = split.class_name(int(label))
+        detail = f"label {name} of {images} is outside [0, {num_classes}), the classes of the head"
         yield split.finding(int(row), "label_out_of_range", detail)
 
 
@@ -78,26 +80,24 @@ def _first_missing(used: NDArray[np.int64], end: int) -> list[int]:
 def _singles(split: ListedSplit) -> Iterator[Finding]:
     labels, first, counts = np.unique(split.labels, return_index=True, return_counts=True)
     for place in np.flatnonzero(counts == 1):
-        detail = f"label {labels[place]} has no other image"
+        detail = f"label {split.class_name(int(labels[place]))} has no other image"
         yield split.finding(int(first[place]), "single_image", detail)
 
 
 def _unreachable(query: ListedSplit, gallery: ListedSplit) -> Iterator[Finding]:
     """Count for each query what may answer it, by the rules of the evaluation."""
-    of_label = _counts(gallery.labels, query.labels)
-    excluded = np.zeros(len(query), dtype=np.int64)
-    if query.cameras is not None and gallery.cameras is not None:
-        excluded = _counts(
-            np.stack([gallery.labels, gallery.cameras]), np.stack([query.labels, query.cameras])
-        )
-    if query.root == gallery.root:
-        excluded = excluded + _own_images(query, gallery)
-    left = of_label - excluded
+    images = _numbers([*query.images, *gallery.images])
+    sides = (
+        ListedRows(query.labels, query.cameras, images[: len(query)]),
+        ListedRows(gallery.labels, gallery.cameras, images[len(query) :]),
+    )
+    answers = count_answers(*sides)
+    of_label, left = answers.of_label, answers.left
     for row in np.flatnonzero(left <= 0).tolist():
-        label = int(query.labels[row])
+        label = query.class_name(int(query.labels[row]))
         if of_label[row]:
-            images = f"{of_label[row]:,} image{'s' if of_label[row] > 1 else ''}"
-            detail = f"the gallery's {images} of label {label} are of its own camera or itself"
+            number = f"{of_label[row]:,} image{'s' if of_label[row] > 1 else ''}"
+            detail = f"the gallery's {number} of label {label} are of its own camera or itself"
         else:
             detail = f"the gallery has no image of label {label}"
         yield query.finding(row, "unreachable_query", detail)
@@ -109,25 +109,6 @@ def _unreachable(query: ListedSplit, gallery: ListedSplit) -> Iterator[Finding]:
         )
 
 
-def _counts(among: NDArray[np.int64], of: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return how often each column of ``of`` occurs in ``among``."""
-    both = np.concatenate([np.atleast_2d(among), np.atleast_2d(of)], axis=1)
-    _, key = np.unique(both, axis=1, return_inverse=True)
-    key = key.reshape(-1)
-    split = np.atleast_2d(among).shape[1]
-    return np.bincount(key[:split], minlength=int(key.max(initial=0)) + 1)[key[split:]]
-
-
-def _own_images(query: ListedSplit, gallery: ListedSplit) -> NDArray[np.int64]:
-    """Count the gallery's rows of each query's own path and label that no camera excludes."""
-    number = {path: place for place, path in enumerate(dict.fromkeys(gallery.paths))}
-    own = np.array([number[path] for path in gallery.paths])
-    asked = np.array([number.get(path, -1) for path in query.paths])
-    every = _counts(np.stack([gallery.labels, own]), np.stack([query.labels, asked]))
-    if query.cameras is None or gallery.cameras is None:
-        return every
-    same_camera = _counts(
-        np.stack([gallery.labels, own, gallery.cameras]),
-        np.stack([query.labels, asked, query.cameras]),
-    )
-    return every - same_camera
+def _numbers(names: Sequence[str]) -> NDArray[np.int64]:
+    number: dict[str, int] = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)

@@ -35,13 +35,12 @@ class Sides:
         shared_labels: Training and evaluation number the same classes.
 
     Attributes:
-        memorised: Splits of which every image is trained on, by the very same files.
+        memorised: Splits of which every image is trained on, by the very same images.
         train: ``[N]`` rows that are trained on.
         test: ``[N]`` rows of the evaluation, but for splits that are memorised as a whole.
         space: ``[N]`` rows of one space may not give one image two labels.
         query: ``[N]`` rows of the queries, if the gallery is a split of its own.
         gallery: ``[N]`` rows of that gallery.
-        own_images: Paths of query and gallery mean the same files, and the evaluation knows it.
     """
 
     def __init__(self, rows: AllRows, *, shared_labels: bool) -> None:
@@ -55,18 +54,14 @@ class Sides:
         self.space: Ints = space[rows.split_of]
         self.query: Bools = np.array([role == "query" for role in roles], bool)[rows.split_of]
         self.gallery: Bools = np.array([role == "gallery" for role in roles], bool)[rows.split_of]
-        roots = {split.role: split.root for split in rows.splits}
-        self.own_images = roots.get("query") == roots.get("gallery")
         self.rows = rows
 
     def excluded(self, query: Ints, gallery: Ints) -> Bools:
-        """Tell which pairs of one label the evaluation leaves out, by camera or by file."""
+        """Return which pairs of one label the evaluation leaves out, by camera or as one image."""
         rows = self.rows
-        excluded: Bools = (rows.cameras[query] >= 0) & (
-            rows.cameras[query] == rows.cameras[gallery]
-        )
-        if self.own_images:
-            excluded = excluded | (rows.file_of[query] == rows.file_of[gallery])
+        same_camera = rows.cameras[query] == rows.cameras[gallery]
+        excluded: Bools = (rows.cameras[query] >= 0) & same_camera
+        excluded |= rows.image_of[query] == rows.image_of[gallery]
         return excluded
 
     def between(self, one: Ints, other: Ints) -> dict[Relation, Bools]:
@@ -87,9 +82,9 @@ def _memorised(rows: AllRows) -> set[int]:
     trained: set[int] = set()
     for number, split in enumerate(rows.splits):
         if split.role == "train":
-            trained.update(rows.file_of[rows.split_of == number].tolist())
+            trained.update(rows.image_of[rows.split_of == number].tolist())
     return {
         number
         for number, split in enumerate(rows.splits)
-        if split.role != "train" and trained.issuperset(rows.file_of[rows.split_of == number])
+        if split.role != "train" and trained.issuperset(rows.image_of[rows.split_of == number])
     }

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.data.doctor.findings import Finding
+from lookalike.data.image_identity import image_identities
 
 Role = Literal["train", "query", "gallery", "classified"]
 
@@ -22,24 +23,26 @@ class ListedSplit:
     Attributes:
         name: ``Train``, ``Query``, ``Gallery`` or ``Eval``.
         role: What it is for; a split that is query and gallery at once is ``query``.
-        root: Folder the paths are relative to.
         paths: As the lists write them.
         files: Where each image is.
+        images: Text per image, equal for the same image; see ``image_identities``.
         labels: ``[N]`` int64.
         cameras: ``[N]`` int64, or None.
         sources: The list each row stands in.
         lines: The line it stands in, from 1.
+        class_names: Name of each label; None where labels are numbers of the list.
     """
 
     name: str
     role: Role
-    root: str
     paths: Sequence[str]
     files: Sequence[str]
+    images: Sequence[str]
     labels: NDArray[np.int64]
     cameras: NDArray[np.int64] | None
     sources: Sequence[str]
     lines: Sequence[int]
+    class_names: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -54,24 +57,28 @@ class ListedSplit:
             dataset: An :class:`~lookalike.data.ImageDataset` or what holds several of them.
         """
         parts = list(getattr(dataset, "datasets", [dataset]))
-        files = [
-            os.path.normpath(os.path.join(root, path))
-            for part in parts
-            for root in [os.path.abspath(part.image_root)]
-            for path in part.paths
-        ]
         cameras = dataset.cameras
         return ListedSplit(
             name=name,
             role=role,
-            root=str(os.path.realpath(dataset.image_root)),
             paths=[path for part in parts for path in part.paths],
-            files=files,
+            files=[
+                os.path.normpath(os.path.join(root, path))
+                for part in parts
+                for root in [os.path.abspath(part.image_root)]
+                for path in part.paths
+            ],
+            images=image_identities(dataset),
             labels=np.asarray(dataset.labels, dtype=np.int64),
             cameras=None if cameras is None else np.asarray(cameras, dtype=np.int64),
             sources=[part.source for part in parts for _ in range(len(part))],
             lines=[line for part in parts for line in _lines(part)],
+            class_names=getattr(dataset, "class_names", None),
         )
+
+    def class_name(self, label: int) -> str:
+        """Return what the list calls a label."""
+        return str(label) if self.class_names is None else self.class_names[label]
 
     def finding(self, row: int, kind: str, detail: str, other: Place | None = None) -> Finding:
         """Say something of a row, and of another row."""
@@ -117,6 +124,7 @@ class AllRows:
         labels: ``[N]`` int64.
         cameras: ``[N]`` int64, -1 where a split has none.
         file_of: ``[N]`` place of its file in ``files``.
+        image_of: ``[N]`` number of its image, equal for the same image.
         files: Each file once.
     """
 
@@ -130,6 +138,12 @@ class AllRows:
             count=int(self.starts[-1]),
         )
         self.files = list(number)
+        image: dict[str, int] = {}
+        self.image_of = np.fromiter(
+            (image.setdefault(name, len(image)) for split in splits for name in split.images),
+            dtype=np.int64,
+            count=int(self.starts[-1]),
+        )
         sizes = np.diff(self.starts)
         self.split_of = np.repeat(np.arange(len(sizes)), sizes)
         empty = np.zeros(0, dtype=np.int64)
