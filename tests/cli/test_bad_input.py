@@ -225,7 +225,7 @@ BAD_LISTS = {
     "empty": ("", "train.txt: the list is empty"),
     "one column": ("000/000.jpg\n", "train.txt:1: "),
     "text label": ("000/000.jpg 0 0\n000/001.jpg cat 0\n", "train.txt:2: .*'cat'"),
-    "negative label": ("000/000.jpg -1 0\n", "train.txt:1: .*-1"),
+    "negative label": ("000/000.jpg -2 0\n", "train.txt:1: .*-2"),
     "mixed columns": ("000/000.jpg 0 0\n000/001.jpg 0\n", "train.txt:2: .*line 1"),
     "missing image": ("000/000.jpg 0 0\n000/900.jpg 0 1\n", r"train.txt:2: .*900\.jpg"),
     "absolute": ("/etc/passwd 0 0\n", "train.txt:1: .*absolute"),
