@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lookalike.assembly.class_numbering import write_class_names
+from lookalike.assembly.class_numbering import CLASSES, write_class_names
 from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
