@@ -12,7 +12,7 @@ import lookalike
 from lookalike.assembly.load import load_run
 from lookalike.assembly.resolved import resolved_yaml
 from lookalike.cli.main import app
-from lookalike.data.datasets.lists import image_folder
+from lookalike.data.datasets.image_folder import image_folder
 from lookalike.data.label_files import outside_allowed, read_image_list
 from lookalike.errors import DataError, masked, presentable
 

@@ -232,7 +232,7 @@ def test_a_kill_while_files_are_put_in_place_leaves_no_card_of_other_files(tmp_p
 
     begin()
     total = points_passed(lambda: publish("new"))
-    assert total == (14 if earlier else 6)
+    assert total == (15 if earlier else 6)
     seen = []
     for nth in range(1, total + 1):
         begin()
