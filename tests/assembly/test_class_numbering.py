@@ -194,6 +194,22 @@ def test_class_names_travel_with_the_checkpoint_and_number_a_later_classificatio
         assert sorted(set(job.evaluation.query.dataset.labels)) == [2, 5]
 
 
+def test_numbers_are_the_names_of_classes_without_names(tiny):
+    trainer_of(tiny, "Global.epochs=1", "Global.eval_during_train=False").run()
+    names = json.loads((tiny / "output" / "latest" / "classes.json").read_text())["names"]
+    assert names == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_without_class_names_the_training_list_is_read_for_a_classification(animals):
+    path = classification(animals, ["cow", "fox"])
+    run = load_run(path, training=False, evaluating=True)
+    assert sorted(set(build_job(run, training=False).evaluation.query.dataset.labels)) == [2, 5]
+    shutil.rmtree(animals / "train")
+    job = build_job(load_run(path, training=False, evaluating=True), training=False)
+    assert sorted(set(job.evaluation.query.dataset.labels)) == [0, 1]
+    assert any("numbered by the evaluation's own lists" in note for note in job.notes)
+
+
 def test_the_read_model_knows_its_classes(animals):
     from lookalike import EmbeddingModel as Readable
 

@@ -43,11 +43,14 @@ def number_together(datasets: Sequence[Any], known: Sequence[str] | None = None)
     ]
 
 
-def class_names_of(dataset: Any) -> Sequence[str]:
+def class_names_of(dataset: Any) -> Sequence[str] | None:
     """Return the names of a head's classes ``0 .. C - 1``: those of the training images.
 
     Labels that are numbers of a list are their own names, so that the classes between them count.
+    Labels that the transforms make have no names.
     """
+    if getattr(dataset, "label_key", None) is not None:
+        return None
     names = getattr(dataset, "class_names", None)
     return names if names is not None else [str(n) for n in range(max(dataset.labels) + 1)]
 

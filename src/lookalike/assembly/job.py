@@ -157,24 +157,25 @@ def _add_evaluation(job: Job, training: bool) -> None:
 
 
 def _trained_classes(job: Job, training: bool) -> Sequence[str] | None:
-    """Return the names of the head's classes: of the weights, else of the training lists."""
+    """Return the names of the head's classes: of the weights, else of the training list."""
+    if job.train is not None:
+        return class_names_of(job.train)
     source = weights_source(job.run, training)
-    if not training and source is not None:
-        names = class_names_of_weights(source)
-        if names is not None:
-            return names
-    train = job.run.config.DataLoader.Train
-    if job.train is None and train is not None:
-        try:
-            with listed_only():
-                return class_names_of(make_dataset(train.dataset, job.run.allow_import))
-        except LookalikeError as error:
-            job.notes.append(
-                "the classes are numbered by the evaluation's own lists, because neither the "
-                f"weights nor the training list name them ({error})."
-            )
-            return None
-    return None if job.train is None else class_names_of(job.train)
+    names = None if source is None else class_names_of_weights(source)
+    if names is not None:
+        return names
+    loaders = job.run.document.data.get("DataLoader")
+    raw = loaders.get("Train") if isinstance(loaders, dict) else None
+    try:
+        with listed_only():
+            train = make_dataset(SplitSection.model_validate(raw).dataset, job.run.allow_import)
+        return class_names_of(train)
+    except (LookalikeError, ValueError):  # what only training reads need not be sound
+        job.notes.append(
+            "the classes are numbered by the evaluation's own lists: neither the weights "
+            "(classes.json) nor DataLoader.Train says which classes the head was trained on."
+        )
+    return None
 
 
 def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:

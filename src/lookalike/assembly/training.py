@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lookalike.assembly.backward_steps import step_in_backward
 from lookalike.assembly.bad_images import bad_images_limit
-from lookalike.assembly.class_numbering import class_document
+from lookalike.assembly.class_numbering import class_document, class_names_of
 from lookalike.assembly.consistency import mixes
 from lookalike.assembly.data_parts import transforms_of
 from lookalike.assembly.facts import facts
@@ -209,7 +209,7 @@ def _documents(job: Job, evaluator: _Evaluator) -> Callable[[Mapping[str, Any]],
             facts=about,
             weights=weights,
         )
-        classes = class_document(getattr(job.train, "class_names", None))
+        classes = class_document(None if job.train is None else class_names_of(job.train))
         return {CONFIG: json.dumps(config, indent=1) + "\n", CARD: card, **classes}
 
     return write

@@ -45,6 +45,7 @@ class MixedDataset:
         images = share_cameras(share_classes([dataset.images for dataset in datasets]))
         datasets = [d.with_images(own) for d, own in zip(datasets, images, strict=True)]
         self.datasets = datasets
+        self.label_key = self.datasets[0].label_key
         self.sizes = [len(dataset) for dataset in datasets]
         self.starts = [0, *accumulate(self.sizes)]
         self.labels = Integers.joined(dataset.labels for dataset in datasets)
