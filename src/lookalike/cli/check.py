@@ -10,6 +10,7 @@ from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.model import STOPS
 from lookalike.assembly.report import check_report
+from lookalike.screen import print_result
 
 
 def run_check(
@@ -31,7 +32,7 @@ def run_check(
         )
         report = check_report(job)
     if as_json:
-        print(json.dumps(report.facts, indent=1))  # noqa: T201
+        print_result(json.dumps(report.facts, indent=1))
         return
     print("\n".join(report.lines()))  # noqa: T201
     stops = [note for note in job.notes if note.startswith(STOPS)]

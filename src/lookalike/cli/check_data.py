@@ -23,6 +23,7 @@ from lookalike.data.doctor import (
 )
 from lookalike.data.doctor.statistics import HEAD, TAIL, SplitStatistics
 from lookalike.errors import DataError
+from lookalike.screen import print_result
 from lookalike.training import RunLog
 
 PAGE, TABLE = "report.html", "findings.csv"
@@ -58,7 +59,7 @@ def run_data_check(
     written = write_clean_lists(data.splits, diagnosis.findings, clean_list) if clean_list else []
     if as_json:
         facts = _facts(diagnosis, folder) | {"clean_lists": [str(one.target) for one in written]}
-        print(json.dumps(facts, indent=1))  # noqa: T201
+        print_result(json.dumps(facts, indent=1))
     else:
         _show(log.console, diagnosis, data.notes, folder, written)
     errors = diagnosis.of_severity("error")

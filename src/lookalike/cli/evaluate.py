@@ -10,6 +10,7 @@ from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.durable import write_whole
 from lookalike.retrieval import RetrievalResult
+from lookalike.screen import print_result
 from lookalike.training import RunLog
 
 
@@ -59,7 +60,7 @@ def result_lines(result: RetrievalResult) -> list[str]:
 def _write(json_file: str, result: RetrievalResult, log: RunLog) -> None:
     text = json.dumps(result.as_dict(), indent=1)
     if json_file == "-":
-        print(text)  # noqa: T201
+        print_result(text)
         return
     path = Path(json_file)
     write_whole(path, text + "\n")

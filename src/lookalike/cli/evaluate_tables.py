@@ -20,6 +20,7 @@ from lookalike.inference.table_files import load_table
 from lookalike.retrieval.protocols import protocol_by_name
 from lookalike.retrieval.rules import Rules
 from lookalike.retrieval.table_scores import Scores, score_tables, sliced
+from lookalike.screen import print_result
 from lookalike.types import EmbeddingTable
 
 DEFAULT_METRICS = ("recall@1", "recall@5", "mAP", "mINP")
@@ -216,11 +217,11 @@ def _explain(query: EmbeddingTable, gallery: EmbeddingTable, rules: Rules) -> No
 
 def write_json(json_file: str, content: dict[str, Any] | list[dict[str, Any]]) -> None:
     """Write to a file, or print for ``-``."""
-    text = json.dumps(content, indent=1) + "\n"
+    text = json.dumps(content, indent=1)
     if json_file == "-":
-        print(text, end="")  # noqa: T201
+        print_result(text)
         return
-    write_whole(Path(json_file), text)
+    write_whole(Path(json_file), text + "\n")
 
 
 def say(text: str) -> None:

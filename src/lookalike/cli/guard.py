@@ -32,8 +32,6 @@ def guarded(debug: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         _tell("Stopped.")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:  # noqa: BLE001 - the last wall before the user
         if debug:
             traceback.print_exc()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from typing import Annotated
@@ -26,6 +25,7 @@ from lookalike.cli.options import (
     Workers,
 )
 from lookalike.errors import ConfigError
+from lookalike.screen import make_streams_last
 
 app = typer.Typer(
     name="lookalike",
@@ -243,8 +243,9 @@ def main() -> None:
     # Waiting OpenMP threads spin by default: with data workers on the same cores one training step
     # was measured to take 20 times as long. Passive waiting costs nothing measurable otherwise.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # a terminal that lacks a letter of a file name is no reason to end a run
-            stream.reconfigure(errors="backslashreplace")
-    app(prog_name="lookalike", args=sys.argv[1:])
+    make_streams_last()
+    try:
+        app(prog_name="lookalike", args=sys.argv[1:])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lookalike import processes
@@ -14,7 +15,7 @@ from lookalike.assembly.resume_reference import reference_run, resume_reference
 from lookalike.assembly.several import check_several
 from lookalike.assembly.together import together
 from lookalike.assembly.training import make_trainer
-from lookalike.errors import CheckpointError
+from lookalike.errors import CheckpointError, LookalikeError, SetupError
 from lookalike.training import RunLog, Trainer
 from lookalike.training.changes import changes
 from lookalike.training.checkpoint import open_checkpoint
@@ -98,6 +99,11 @@ def _train(
         score, epoch = result.best.score, result.best.epoch
         best = "" if score is None else f" Best: {score:.5f} in epoch {epoch}."
         log.line(f"Finished.{best} Everything is in {job.folder}")
+    except LookalikeError as error:
+        # whoever reads the screen may have gone
+        with suppress(SetupError):
+            log.keep(str(error))
+        raise
     finally:
         log.close()
 

@@ -22,8 +22,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from lookalike import screen
 from lookalike.errors import SetupError, presentable, writing
 from lookalike.place import moved
+
+_STAMP = "[%Y/%m/%d %H:%M:%S]"
+
+
+class _Screen(Console):
+    """A console that leaves a closed pipe to its caller; rich ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - called where the error is handled
 
 
 class Tracker(Protocol):
@@ -54,7 +64,7 @@ class RunLog:
         tracker: Tracker | None = None,
         quiet: bool = False,
     ) -> None:
-        self.console = Console(file=sys.stdout, quiet=quiet, highlight=False, soft_wrap=True)
+        self.console = _Screen(file=sys.stdout, quiet=quiet, highlight=False, soft_wrap=True)
         self.tracker = tracker
         self.folder, self.name = folder, name
         self.failed: set[str] = set()
@@ -62,18 +72,23 @@ class RunLog:
 
     def line(self, text: str) -> None:
         """Show a line and append it, with the time, to the log file."""
-        stamp, text = time.strftime("[%Y/%m/%d %H:%M:%S]"), presentable(text)
-        self._show(f"{stamp} {text}")
-        self._append(f"{self.name}.log", f"{stamp} lookalike INFO: {text}\n")
+        text = presentable(text)
+        self._show(f"{time.strftime(_STAMP)} {text}")
+        self.keep(text)
+
+    def keep(self, text: str) -> None:
+        """Append a line to the log file without showing it."""
+        line = f"{time.strftime(_STAMP)} lookalike INFO: {presentable(text)}\n"
+        self._append(f"{self.name}.log", line)
 
     def _show(self, text: str) -> None:
         try:
             self.console.print(text, markup=False)
-        except BrokenPipeError:
-            raise
         except OSError as error:
             # written to a file of a full disk, say
             self._warn("the screen", f"The screen cannot be written ({error.strerror}).")
+        for problem in screen.problems():
+            self._warn(problem, problem)
 
     def _warn(self, what: str, problem: str) -> None:
         """Say once that something cannot be written: telling is no reason to end a run."""
