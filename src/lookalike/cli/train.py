@@ -95,12 +95,10 @@ def _train(
                 log.line(f"note: {note}")
         elif source is not None:
             _restore(trainer, source, log)
-        result = trainer.run()
-        score, epoch = result.best.score, result.best.epoch
-        best = "" if score is None else f" Best: {score:.5f} in epoch {epoch}."
-        log.line(f"Finished.{best} Everything is in {job.folder}")
+        best = trainer.run().best
+        score = "" if best.score is None else f" Best: {best.score:.5f} in epoch {best.epoch}."
+        log.line(f"Finished.{score} Everything is in {job.folder}")
     except LookalikeError as error:
-        # whoever reads the screen may have gone
         with suppress(SetupError):
             log.keep(str(error))
         raise
