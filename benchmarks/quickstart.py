@@ -38,7 +38,7 @@ def lookalike(*arguments: str) -> float:
 def train_and_evaluate(seed: int, folder: Path) -> None:
     """Train one seed and leave its measurements in its folder."""
     options = ["-c", CONFIG, "-o", f"Global.output_dir={folder}", "-o", f"Global.seed={seed}"]
-    seconds = lookalike("train", *options)
+    seconds = lookalike("train", *options, "--overwrite")
     (folder / "seconds.json").write_text(json.dumps(seconds))
     best = f"Global.pretrained_model={folder / 'best_model'}"
     lookalike("eval", *options, "-o", best, "--json", str(folder / "trained.json"))

@@ -91,7 +91,7 @@ def main() -> None:
     best = ["-o", f"Global.pretrained_model={output / 'run' / 'best_model'}"]
     for_zero = ["--json", str(output / "zero_shot.json"), "--tables", str(output / "before")]
     run("eval", *common, *zero, *for_zero)
-    run("train", *common)
+    run("train", *common, "--overwrite")  # that of an earlier demo
     for_best = ["--json", str(output / "trained.json"), "--tables", str(output / "after")]
     run("eval", *common, *best, *for_best)
     summary = {

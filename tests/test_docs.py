@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 
 import pytest
 from conftest import ROOT, shell
@@ -60,12 +61,17 @@ def test_links_lead_somewhere():
 def test_the_readmes_commands_work_as_printed(emoji):
     """In the order printed; ``make demo`` and ``make test`` have tests of their own."""
     own = [line for line in COMMANDS if line.startswith("lookalike ")]
+    shutil.rmtree(ROOT / "output" / "quickstart", ignore_errors=True)
     others = [line for line in COMMANDS if line not in own]
     assert others == ["make demo", "make test"]
     for command in own:
         done = shell(command)
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         assert "Traceback" not in done.stderr
+    again = next(line for line in own if " train " in line and "--resume" not in line)
+    done = shell(again)
+    assert done.returncode == 2
+    assert "--resume" in done.stderr and "--overwrite" in done.stderr
     metrics = json.loads((ROOT / "output/quickstart/metrics.json").read_text())
     # zero-shot is 0.25, the fitted neck 0.357; a taste of twelve steps goes beyond both
     assert metrics["recall1"] > 0.36

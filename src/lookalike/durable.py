@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -132,21 +132,31 @@ def _new_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[bool | None]:
-    """Lock a file or folder for the time of the block, and not beyond the life of this process.
-
-    Yields:
-        Whether it is locked now; None where the file system knows no locks.
-    """
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         yield False
         return
+    with held_lock(descriptor) as ours:
+        yield ours
+
+
+@contextmanager
+def held_lock(descriptor: int, *, wait: bool = False) -> Iterator[bool | None]:
+    """Lock an open file or folder during the block, and not beyond the life of this process.
+
+    Args:
+        descriptor: Is closed at the end.
+        wait: For another process that has locked it.
+
+    Yields:
+        Whether it is locked now; None where the file system knows no locks.
+    """
     _open_locks.add(descriptor)
     try:
+        ours: bool | None = True
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours: bool | None = True
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             ours = False
         except OSError:
@@ -160,15 +170,8 @@ def _locked(path: Path) -> Iterator[bool | None]:
 @contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Keep other processes that call this out of a folder during the block; wait for them first."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    _open_locks.add(descriptor)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with held_lock(os.open(folder, os.O_RDONLY), wait=True):
         yield
-    finally:
-        _open_locks.discard(descriptor)
-        os.close(descriptor)
 
 
 # a forked process would keep a lock beyond the life of the one that took it

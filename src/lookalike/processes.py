@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lookalike.errors import LookalikeError
 from lookalike.place import meeting
 from lookalike.rounds import agreed_round
 
@@ -138,12 +139,23 @@ def each(value: Any) -> list[Any]:
 
 
 def from_first(find: Callable[[], Any]) -> Any:
-    """Return what the first process finds, in all of them; the others do not look."""
+    """Return what the first process finds, in all of them; the others do not look.
+
+    Raises:
+        LookalikeError: In all of them, what the first one has raised.
+    """
     if count() == 1:
         return find()
-    found = [find() if rank() == 0 else None]
+    found: list[Any] = [None, None]
+    if rank() == 0:
+        try:
+            found[0] = find()
+        except LookalikeError as error:
+            found[1] = error
     with meeting():
         torch.distributed.broadcast_object_list(found, src=0)
+    if found[1] is not None:
+        raise found[1]
     return found[0]
 
 

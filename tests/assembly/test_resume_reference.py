@@ -158,8 +158,16 @@ def test_from_the_command_line(tiny, lookalike):
     trainer.epochs = 1
     trainer.run()
     source = save_as_theirs(trainer, tiny)
-    done = lookalike("train", "-c", tiny / "run.yaml", "-o", f"Global.checkpoints={source}")
+    done = lookalike(
+        "train",
+        "-c",
+        tiny / "run.yaml",
+        "-o",
+        f"Global.checkpoints={source}",
+        "-o",
+        f"Global.output_dir={tiny / 'here'}",
+    )
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert f"going on from {source}.pdparams, iteration {trainer.iteration}" in said
-    assert load_checkpoint(tiny / "output").facts["epoch"] == 2
+    assert load_checkpoint(tiny / "here").facts["epoch"] == 2

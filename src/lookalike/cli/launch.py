@@ -65,7 +65,7 @@ def launch(arguments: Sequence[str], number: int, restarts: int) -> None:
         signals_to_handle="",
     )
     command = ["-m", "lookalike", *_without_ours(arguments)]
-    if restarts:
+    if restarts and "--overwrite" not in command:
         command.append("--resume-or-start")
     try:
         with forwarding_signals():

@@ -48,6 +48,9 @@ def train(
         bool,
         typer.Option("--resume-or-start", help="As --resume; start if there is no checkpoint yet."),
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that the run folder holds.")
+    ] = False,
     nproc: Processes = 1,
     restarts: Restarts = 0,
     allow_import: AllowImport = None,
@@ -71,6 +74,7 @@ def train(
             override or [],
             resume=resume or resume_or_start,
             or_start=resume_or_start,
+            overwrite=overwrite,
             allow_import=allow_import or [],
             allow_missing=allow_missing or [],
             strict_device=strict_device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lookalike import processes
@@ -15,11 +15,12 @@ from lookalike.assembly.resume_reference import reference_run, resume_reference
 from lookalike.assembly.several import check_several
 from lookalike.assembly.together import together
 from lookalike.assembly.training import make_trainer
-from lookalike.errors import CheckpointError, LookalikeError, SetupError
+from lookalike.cli.start import Start, how_to_start
+from lookalike.errors import ConfigError, LookalikeError, SetupError
 from lookalike.training import RunLog, Trainer
 from lookalike.training.changes import changes
 from lookalike.training.checkpoint import open_checkpoint
-from lookalike.training.intact import find_checkpoint, has_checkpoints, newest_intact, sweep
+from lookalike.training.run_folder import only_run
 from lookalike.training.trackers import open_tracker
 
 
@@ -29,6 +30,7 @@ def run_training(
     *,
     resume: bool,
     or_start: bool = False,
+    overwrite: bool = False,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
@@ -40,36 +42,36 @@ def run_training(
         overrides: Of the command line.
         resume: Go on from the run folder's latest checkpoint.
         or_start: With ``resume``: start if there is none yet.
+        overwrite: Remove the run that is in the run folder.
         allow_import: Modules that components may come from.
         allow_missing: Patterns of tensors that weights may lack.
         strict_device: Refuse to fall back to the CPU.
+
+    Raises:
+        ConfigError: If the run folder holds a run, and it is not said what becomes of it.
+        SetupError: If another run is training in the run folder.
     """
+    if overwrite and resume:
+        raise ConfigError("--overwrite removes the run that --resume would go on from; give one.")
     run = load_run(config, overrides, allow_import=allow_import)
     device = choose_device(run.config.Global.device, strict=strict_device, notes=[])
-    with together(run, device):
+    folder = Path(run.config.Global.output_dir)
+    with together(run, device), ExitStack() as stack:
         check_several(run)
-        _train(run, strict_device, resume, or_start, allow_missing)
+        # one decides, before any of them starts: others may see another state of a shared folder
+        processes.from_first(lambda: stack.enter_context(only_run(folder)))
+        start = processes.from_first(
+            lambda: how_to_start(run, resume=resume, or_start=or_start, overwrite=overwrite)
+        )
+        _train(run, start, strict_device, allow_missing)
 
 
-def _train(
-    run: Run, strict_device: bool, resume: bool, or_start: bool, allow_missing: Sequence[str]
-) -> None:
+def _train(run: Run, start: Start, strict_device: bool, allow_missing: Sequence[str]) -> None:
     first = processes.rank() == 0
-    # first of all: a kill between two renames leaves ``latest`` under another name
-    swept = sweep(Path(run.config.Global.output_dir)) if first else []
-    processes.meet()
-    warnings: list[str] = []
-    source = run.config.Global.checkpoints
-    theirs = None if source is None else reference_run(source)
-    if source is not None and theirs is None:
-        find_checkpoint(Path(source))
-    elif source is None and resume:
-        # one decides: others may see another state of a shared folder
-        source, warnings = processes.from_first(lambda: _newest(run, or_start))
     job = build_job(
         run,
         strict_device=strict_device,
-        need_weights=source is None,
+        need_weights=start.source is None,
         allow_missing=allow_missing,
     )
     settings = run.config.Global
@@ -81,20 +83,18 @@ def _train(
     )
     log = RunLog(job.folder if first else None, "train", tracker=tracker, quiet=not first)
     try:
-        for warning in warnings:
-            log.line(warning)
-        for name in swept:
-            log.line(f"note: removed {name}, which a killed run had left half written")
+        # until all is built, what the folder holds stays
+        with log.held():
+            for note in start.notes:
+                log.line(note)
+            trainer = make_trainer(job, log)
+            _introduce(job, log)
+            if start.source is not None:
+                _restore(trainer, job, start.source, log)
+            if first:
+                start.take_over(job.folder, log)
         if first:
             write_resolved(run, job.folder)
-        trainer = make_trainer(job, log)
-        _introduce(job, log)
-        if theirs is not None:
-            notes = resume_reference(trainer, job.built, theirs)
-            for note in [*notes, f"going on from {theirs}, iteration {trainer.iteration}"]:
-                log.line(f"note: {note}")
-        elif source is not None:
-            _restore(trainer, source, log)
         best = trainer.run().best
         score = "" if best.score is None else f" Best: {best.score:.5f} in epoch {best.epoch}."
         log.line(f"Finished.{score} Everything is in {job.folder}")
@@ -104,22 +104,6 @@ def _train(
         raise
     finally:
         log.close()
-
-
-def _newest(run: Run, or_start: bool) -> tuple[str | None, list[str]]:
-    """Return the checkpoint of a run folder to go on from, and warnings; None starts anew.
-
-    Raises:
-        CheckpointError: If there is none that is intact.
-    """
-    folder = Path(run.config.Global.output_dir)
-    if or_start and not has_checkpoints(folder):
-        return None, []
-    try:
-        chosen, warnings = newest_intact(folder)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error} Without --resume the run starts anew.") from error
-    return str(chosen), warnings
 
 
 def _introduce(job: Job, log: RunLog) -> None:
@@ -132,7 +116,13 @@ def _introduce(job: Job, log: RunLog) -> None:
     )
 
 
-def _restore(trainer: Trainer, source: str, log: RunLog) -> None:
+def _restore(trainer: Trainer, job: Job, source: str, log: RunLog) -> None:
+    theirs = reference_run(source)
+    if theirs is not None:
+        notes = resume_reference(trainer, job.built, theirs)
+        for note in [*notes, f"going on from {theirs}, iteration {trainer.iteration}"]:
+            log.line(f"note: {note}")
+        return
     checkpoint = open_checkpoint(source)
     trainer.restore(checkpoint)
     epoch, rest = divmod(trainer.iteration, trainer.iterations_per_epoch)

@@ -89,10 +89,10 @@ def newest_intact(run_folder: Path) -> tuple[Path, list[str]]:
     """Return the checkpoint to go on from, and a warning if it is not ``latest``.
 
     A damaged ``latest`` is put aside as ``latest.damaged``, and in its place comes the one before;
-    if that is damaged too, a kept epoch or the best model is gone on from.
+    if that is damaged too, a kept epoch or the best model of the same run is used.
 
     Raises:
-        CheckpointError: If none is intact.
+        CheckpointError: If none is intact, or it is not known which of them are of this run.
         SetupError: If the system cannot read them.
     """
     latest = run_folder / LATEST
@@ -101,11 +101,9 @@ def newest_intact(run_folder: Path) -> tuple[Path, list[str]]:
         return find_checkpoint(latest), []
     except CheckpointError as error:
         reason = error
-    intact = [folder for folder in _others(run_folder) if is_intact(folder)]
-    if not intact:
-        raise CheckpointError(f"{reason} No intact checkpoint is beside it.") from reason
-    chosen = max(intact, key=_iteration)
-    name, iteration = chosen.name, _iteration(chosen)
+    intact = _of_one_run(latest, _others(run_folder), reason)
+    chosen = max(intact, key=iteration_of)
+    name, iteration = chosen.name, iteration_of(chosen)
     aside, moved = latest.with_name(f"{LATEST}.damaged"), ""
     with writing(aside):
         if latest.exists():
@@ -118,6 +116,35 @@ def newest_intact(run_folder: Path) -> tuple[Path, list[str]]:
     return chosen, [
         f"WARNING: {reason} Going on from {name}, saved at iteration {iteration}{moved}."
     ]
+
+
+def _of_one_run(latest: Path, others: list[Path], reason: CheckpointError) -> list[Path]:
+    """Return those that are intact and of the run whose ``latest`` is damaged."""
+    intact = [folder for folder in others if is_intact(folder)]
+    if not intact:
+        raise CheckpointError(f"{reason} No intact checkpoint is beside it.") from reason
+    runs = {folder: _run_of(folder) for folder in intact}
+    try:
+        own = _run_of(latest)
+    except CheckpointError:
+        # its manifest is damaged: the one before it tells, or all are of one run
+        own = runs.get(beside(latest, "previous"), "")
+        if not own and len(set(runs.values())) == 1:
+            own = runs[intact[0]]
+    found = [folder for folder in intact if runs[folder] == own]
+    if not found:
+        names = ", ".join(folder.name for folder in intact)
+        raise CheckpointError(
+            f"{reason} {names} may be of another run, so --resume does not use them; to go on from "
+            f"one of them: -o Global.checkpoints={intact[0]}."
+        ) from reason
+    return found
+
+
+def _run_of(folder: Path) -> str:
+    """Return which run a checkpoint is of; those of earlier versions tell their seed only."""
+    manifest = read_manifest(folder)
+    return str(manifest.get("run") or f"seed {manifest.get('seed')}")
 
 
 def has_checkpoints(run_folder: Path) -> bool:
@@ -137,7 +164,7 @@ def is_intact(folder: Path) -> bool:
 def is_at(folder: Path, iteration: int) -> bool:
     """Tell whether there is a checkpoint that was saved at an iteration."""
     try:
-        return _iteration(folder) == iteration
+        return iteration_of(folder) == iteration
     except CheckpointError:
         return False
 
@@ -238,7 +265,12 @@ def _others(run_folder: Path) -> list[Path]:
     return sorted(path for path in run_folder.glob("*") if names.fullmatch(path.name))
 
 
-def _iteration(folder: Path) -> int:
+def iteration_of(folder: Path) -> int:
+    """Return the iteration at which a checkpoint was saved, -1 if it does not tell.
+
+    Raises:
+        CheckpointError: If its manifest is missing or damaged.
+    """
     found = read_manifest(folder).get("iteration")
     return found if isinstance(found, int) else -1
 

@@ -69,6 +69,7 @@ class RunLog:
         self.folder, self.name = folder, name
         self.failed: set[str] = set()
         self.written = False
+        self._held: list[tuple[str, str]] | None = None
 
     def line(self, text: str) -> None:
         """Show a line and append it, with the time, to the log file."""
@@ -102,8 +103,23 @@ class RunLog:
         if self.tracker is not None:
             self._track(kind, values)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write nothing to files during the block, but afterwards, unless it fails."""
+        self._held = []
+        try:
+            yield
+            held, self._held = self._held, None
+            for name, text in held:
+                self._append(name, text)
+        finally:
+            self._held = None
+
     def _append(self, name: str, text: str) -> None:
         """Add to a file of the run folder; opened anew each time, so nothing is left unwritten."""
+        if self._held is not None:
+            self._held.append((name, text))
+            return
         if self.folder is None:
             return
         path, size = self.folder / name, None

@@ -96,6 +96,7 @@ def _facts(trainer: Trainer, metrics: Mapping[str, float], best: Best) -> dict[s
         "metrics": dict(metrics),
         "best": best.score,
         "best_epoch": best.epoch,
+        "run": trainer.run_id,
         **trainer.facts,
     }
 
@@ -141,6 +142,7 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     trainer.evaluation_due = bool(state.get("evaluation_due"))
     trainer.best, trainer.best_averaged = Best(*state["best"]), Best(*state["best_averaged"])
     trainer.last_metrics = dict(state["last_metrics"])
+    trainer.run_id = str(checkpoint.facts.get("run") or trainer.run_id)
     trainer.averages.load_state_dict(state["averages"])
     streams = state["random"]
     if not isinstance(streams, list):

@@ -23,6 +23,7 @@ from lookalike.training.failures import failures_told, saved_before_failing
 from lookalike.training.finite import FiniteGuard, Step
 from lookalike.training.intact import BEST, LATEST, is_at
 from lookalike.training.quarantine import QuarantinedBatches
+from lookalike.training.run_folder import new_run_id
 from lookalike.training.run_log import RunLog
 from lookalike.training.run_state import copy_latest, restore, save, save_evaluation, state_of
 from lookalike.training.sharded_state import replicated
@@ -93,7 +94,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.iteration, self.saved_at, self.plan = 0, 0, None  # type: int, int, Any
-        self.evaluation_due = False
+        self.evaluation_due, self.run_id = False, new_run_id()
         self.best, self.best_averaged = Best(), Best()
         self.last_metrics: dict[str, float] = {}
         self.averages = Averages()
