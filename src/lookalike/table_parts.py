@@ -107,6 +107,25 @@ def read_names(values: Any, number: int, what: str = "ids") -> list[str]:
     return names
 
 
+def check_count(value: Any, what: str, least: int = 1) -> None:
+    """Refuse what is no whole number of at least ``least``; True is none.
+
+    Raises:
+        ValueError: Names the argument.
+
+    Example:
+        >>> check_count(0, "k")
+        Traceback (most recent call last):
+            ...
+        ValueError: k must be a whole number of at least 1, got 0.
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(
+            f"{what} must be a whole number of at least {least}, got {cut(value, 60)}."
+        )
+
+
 def repeated(names: Iterable[str]) -> dict[str, int]:
     """Return the names that occur more than once, with how often.
 

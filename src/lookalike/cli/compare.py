@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +50,7 @@ def run_comparison(
 def _pair_in(source: str) -> tuple[str, str | None]:
     """Return the tables that a path means: a table, or a folder with query.npz and gallery.npz."""
     path = Path(source)
-    if not path.is_dir():
+    if not os.path.isdir(source):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
         return source, None
     if not (path / "query.npz").is_file():
         raise DataError(
@@ -65,9 +67,10 @@ def _differences(
     second: Scores,
     names: Sequence[str],
 ) -> dict[str, Difference]:
-    """Pair the queries of two evaluations by their ids."""
-    place = {name: row for row, name in enumerate(second_table.ids)}
-    shared = [(row, place[name]) for row, name in enumerate(first_table.ids) if name in place]
+    """Pair the queries of two evaluations by their ids, those of one id in their order."""
+    place = {name: row for row, name in enumerate(_numbered(second_table.ids))}
+    names_of_first = enumerate(_numbered(first_table.ids))
+    shared = [(row, place[name]) for row, name in names_of_first if name in place]
     if len(shared) < len(first_table) or len(place) > len(shared):
         raise DataError(
             f"the two have {len(first_table):,} and {len(second_table):,} queries, {len(shared):,} "
@@ -82,6 +85,21 @@ def _differences(
         found[name] = paired_difference(
             first.per_query[name][rows], second.per_query[name][others], labels
         )
+    return found
+
+
+def _numbered(ids: Sequence[str]) -> list[tuple[str, int]]:
+    """Return each id with how often it has occurred before.
+
+    Example:
+        >>> _numbered(["a", "b", "a"])
+        [('a', 0), ('b', 0), ('a', 1)]
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for name in ids:
+        found.append((name, seen[name]))
+        seen[name] += 1
     return found
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +17,13 @@ from rich.table import Table as Grid
 
 from lookalike.cli.byte_curve import show_curve
 from lookalike.durable import write_whole
-from lookalike.errors import ConfigError, DataError, cut
+from lookalike.errors import ConfigError, DataError, cut, presentable
 from lookalike.inference.table_files import load_table
 from lookalike.retrieval.protocols import protocol_by_name
 from lookalike.retrieval.rules import Rules
 from lookalike.retrieval.table_scores import Scores, score_tables, sliced
 from lookalike.screen import print_result
+from lookalike.table_parts import repeated
 from lookalike.types import EmbeddingTable
 
 DEFAULT_METRICS = ("recall@1", "recall@5", "mAP", "mINP")
@@ -75,11 +78,13 @@ def run_table_evaluation(
 def load_pair(
     query: str, gallery: str | None
 ) -> tuple[tuple[EmbeddingTable, EmbeddingTable], bool]:
-    """Read two tables, or one that is both; tell which."""
+    """Read two tables, or one that is both; tell which. Report ids that occur twice."""
     queries = load_table(query)
-    if gallery is None or Path(gallery).resolve() == Path(query).resolve():
+    _report_repeated(query, queries)
+    if gallery is None or _same_file(query, gallery):
         return (queries, queries), True
     items = load_table(gallery)
+    _report_repeated(gallery, items)
     marks = {table.fingerprint for table in (queries, items)} - {""}
     if len(marks) > 1:
         raise DataError(
@@ -107,6 +112,27 @@ def _share_images(first: EmbeddingTable, second: EmbeddingTable) -> bool:
     if first.images is None or second.images is None:
         return False
     return bool(torch.isin(first.images, second.images).any())
+
+
+def _report_repeated(file: str, table: EmbeddingTable) -> None:
+    """Say on the error stream which ids occur more than once; they are taken for one image."""
+    twice = repeated(table.ids)
+    if twice:
+        name, times = next(iter(twice.items()))
+        rows = [row for row, one in enumerate(table.ids) if one == name][:2]
+        note = (
+            f"note: {file}: {len(twice):,} of the ids occur more than once, the first of them, "
+            f"{cut(name)}, {times} times (rows {rows[0]} and {rows[1]}). Rows of one id are taken "
+            "for one image."
+        )
+        print(presentable(note), file=sys.stderr)  # noqa: T201
+
+
+def _same_file(first: str, second: str) -> bool:
+    try:
+        return os.path.samefile(first, second)
+    except OSError:  # reading it says why
+        return False
 
 
 def _equal(first: EmbeddingTable, second: EmbeddingTable) -> bool:

@@ -75,14 +75,14 @@ def count_tile(
         ValueError: If shapes or types do not fit each other; the compiled loop would read and write
             outside of them.
     """
-    width = tile.shape[1] if width is None else width
+    width = tile.shape[-1] if width is None else width
     _check(tile, thresholds, (*own, skipped), width)
     if thresholds.values.shape[1] == 0:
         return
     if tile.device.type == "cpu" and _kernel() is not None:
         about = (thresholds.values, thresholds.sizes, *own, skipped)
         counts = (thresholds.reached, thresholds.equal)
-        arrays = [tensor.numpy() for tensor in (tile, *about, *counts)]
+        arrays = [tensor.detach().numpy() for tensor in (tile, *about, *counts)]
         in_shares(_kernel(), len(thresholds.sizes), width, *arrays)
     else:
         rows = len(thresholds.sizes)
@@ -127,8 +127,9 @@ def _count_plainly(
     left_out |= columns == skipped[:, None]
     others = tile.masked_fill(left_out, float("-inf"))
     others = others.contiguous()
-    reached = torch.searchsorted(thresholds.values, others, right=True)
-    below = torch.searchsorted(thresholds.values, others)
+    values = thresholds.values.contiguous()
+    reached = torch.searchsorted(values, others, right=True)
+    below = torch.searchsorted(values, others)
     offsets = torch.arange(rows, device=tile.device)[:, None] * (most + 1)
     histogram = torch.bincount((reached + offsets).flatten(), minlength=rows * (most + 1))
     thresholds.reached += histogram.view(rows, most + 1)

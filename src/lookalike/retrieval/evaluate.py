@@ -16,6 +16,7 @@ from lookalike.retrieval.ranks import RelevantRanks, one_of
 from lookalike.retrieval.reference_protocol import reference_evaluation
 from lookalike.retrieval.rows import compared
 from lookalike.retrieval.rules import Rules, whole
+from lookalike.table_parts import check_count
 from lookalike.types import EmbeddingTable
 
 
@@ -90,8 +91,9 @@ def evaluate_retrieval(
         ValueError: If an option has no meaning, or there is no metric.
     """
     one_of("protocol", protocol, ("exact", "reference"))
-    if not metrics or block_size < 1:
-        raise ValueError(f"at least one metric and a block_size of 1 expected, got {block_size}.")
+    check_count(block_size, "block_size")
+    if not metrics:
+        raise ValueError("at least one metric is needed.")
     check_tables(query, gallery)
     exact = protocol == "exact"
     use_cameras = query.cameras is not None

@@ -16,7 +16,7 @@ from torch import Tensor
 from lookalike.geometry import unit
 from lookalike.retrieval.nearest import nearest_rows
 from lookalike.retrieval.rows import computable, read_pair
-from lookalike.table_parts import read_embeddings
+from lookalike.table_parts import check_count, read_embeddings
 
 _NUMBERS = 1 << 23
 """Coordinates that are gathered at a time; one query's at least."""
@@ -48,15 +48,16 @@ def expand_queries(
 
     Raises:
         DataError: If a table is empty, their widths differ or a number is not finite.
-        ValueError: If n or alpha is negative.
+        ValueError: If n is no whole number of at least 0, or alpha is negative.
 
     Example:
         >>> query, gallery = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [-1.0, 0.0]])
         >>> expand_queries(query, gallery, n=2, alpha=0.0)
         tensor([[0.8944, 0.4472]])
     """
-    if n < 0 or not 0.0 <= alpha < math.inf:
-        raise ValueError(f"n and alpha must be at least 0, got n={n}, alpha={alpha}.")
+    check_count(n, "n", least=0)
+    if not 0.0 <= alpha < math.inf:
+        raise ValueError(f"alpha must be a number of at least 0, got {alpha}.")
     given = computable(read_embeddings(query, "query"))
     query, gallery = read_pair(query, gallery, "expansion")
     if n <= 1:
@@ -92,7 +93,7 @@ def augment_database(gallery: Tensor, *, n: int = 10, alpha: float = 3.0) -> Ten
 
     Raises:
         DataError: If the table is empty or a number is not finite.
-        ValueError: If n or alpha is negative.
+        ValueError: If n is no whole number of at least 0, or alpha is negative.
 
     Example:
         >>> augment_database(torch.tensor([[1.0, 0.0], [0.6, 0.8]]), n=2, alpha=0.0)

@@ -20,7 +20,7 @@ from lookalike.geometry import unit
 from lookalike.retrieval.products import GalleryProducts
 from lookalike.retrieval.rows import read_pair
 from lookalike.retrieval.shares import in_shares
-from lookalike.table_parts import read_integers
+from lookalike.table_parts import check_count, read_integers
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,7 @@ def nearest_rows(
     """
     query, gallery = read_pair(query, gallery, "a search")
     own = _checked(k, len(query), gallery, squares, own)
+    squares = None if squares is None else (squares[0].detach(), squares[1].detach())
     products = GalleryProducts(gallery, len(query))
     # made once: small pieces kept between large temporaries would tear the heap to shreds
     keys = query.new_full((len(query), min(k, len(gallery))), float("-inf"))
@@ -145,8 +146,7 @@ def _checked(
     own: Tensor | None,
 ) -> Tensor | None:
     """Refuse what would be read or written outside of a table; return ``own`` on its device."""
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, got {k!r}.")
+    check_count(k, "k")
     number = len(gallery)
     if number > torch.iinfo(torch.int32).max:
         raise ValueError(f"a gallery has at most 2^31 - 1 rows, got {number:,}.")
@@ -155,6 +155,8 @@ def _checked(
             raise ValueError(
                 f"squares: {expected} of {gallery.dtype} expected, got {values.shape}."
             )
+        if not torch.isfinite(values).all():
+            raise ValueError("squares: finite numbers expected.")
     if own is None:
         return None
     own = read_integers(own, num_queries, "exclude")

@@ -13,6 +13,7 @@ from lookalike.retrieval.products import BLOCK, GalleryProducts
 from lookalike.retrieval.reciprocal import averaged, describe
 from lookalike.retrieval.rows import first_out_of_range, out_of_range, read_pair
 from lookalike.retrieval.sparse import SparseRows, shared
+from lookalike.table_parts import check_count
 
 
 class ReRanking:
@@ -147,8 +148,7 @@ def needed_bytes(
 
 
 def _check(k1: int, k2: int, lamb: float) -> None:
-    if k1 < 1 or k2 < 1 or not 0.0 <= lamb <= 1.0:
-        raise ValueError(
-            f"re-ranking needs k1 and k2 of at least 1 and lambda from 0 to 1, got k1={k1}, "
-            f"k2={k2}, lambda={lamb}."
-        )
+    check_count(k1, "k1")
+    check_count(k2, "k2")
+    if not 0.0 <= lamb <= 1.0:
+        raise ValueError(f"re-ranking needs a lambda from 0 to 1, got {lamb}.")

@@ -20,7 +20,7 @@ from lookalike.retrieval.rank_relevant import MEMORY, rank_relevant, shared_rows
 from lookalike.retrieval.ranks import RelevantRanks, Ties, one_of
 from lookalike.retrieval.re_ranking import ReRanking
 from lookalike.retrieval.rows import Table, compared
-from lookalike.table_parts import repeated
+from lookalike.table_parts import check_count, repeated
 from lookalike.types import EmbeddingTable
 
 Binarize = Literal["round", "sign"] | None
@@ -65,8 +65,8 @@ class Rules:
         one_of("ties", self.ties, get_args(Ties))
         one_of("binarize", self.binarize, ("round", "sign", None))
         for name in ("num_galleries", "augment", "expand"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+            check_count(getattr(self, name), name, least=0)
+        check_count(self.memory, "memory")
 
     def selected(
         self, query: EmbeddingTable, gallery: EmbeddingTable

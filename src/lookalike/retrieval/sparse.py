@@ -48,6 +48,8 @@ class SparseRows:
     @staticmethod
     def of(sizes: Tensor, columns: Tensor, weights: Tensor) -> SparseRows:
         """Make rows from the number of entries of each, ``[N]``."""
+        if sizes.ndim != 1 or sizes.dtype != torch.int64:
+            raise ValueError(f"sizes: int64 [N] expected, got {sizes.dtype} {list(sizes.shape)}.")
         starts = torch.zeros(len(sizes) + 1, dtype=torch.int64)
         torch.cumsum(sizes, dim=0, out=starts[1:])
         return SparseRows(starts, columns.int(), weights.float())

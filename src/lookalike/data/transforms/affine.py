@@ -23,10 +23,15 @@ def warp(pixels: Pixels, matrix: Sequence[float]) -> Pixels:
         pixels: ``[H, W, 3]`` uint8, or gray.
         matrix: a to f.
 
+    Raises:
+        ValueError: If the matrix is not six finite numbers.
+
     Example:
         >>> warp(np.array([[1, 2, 3]], dtype=np.uint8), (1, 0, 1, 0, 1, 0)).tolist()
         [[2, 3, 0]]
     """
+    if len(matrix) != 6 or not all(map(math.isfinite, matrix)):
+        raise ValueError(f"matrix: six finite numbers expected, got {list(matrix)}.")
     a, b, c, d, e, f = matrix
     if (a, b, d, e) == (1, 0, 0, 1) and c == int(c) and f == int(f):
         return _shift(pixels, int(c), int(f))

@@ -83,16 +83,26 @@ def blend(
         weights: Of the images.
         share: Of the weighted sum.
 
+    Raises:
+        ValueError: If an image has another shape, or there is not one weight for each.
+
     Example:
         >>> black, white = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8)
         >>> blend(black, [black, white], np.float32([0.5, 0.5]), 0.5).tolist()
         [[[63, 63, 63]]]
     """
+    shapes = {image.shape for image in images} - {pixels.shape}
+    if shapes or np.shape(weights) != (len(images),):
+        raise ValueError(
+            f"a blend of {len(images)} images of shape {pixels.shape} cannot have "
+            f"{np.size(weights)} weights and images of shapes {sorted(shapes)}."
+        )
     kernels = kernels_for(pixels)
     if kernels is not None:
         blended, missing = np.empty_like(pixels), max(3 - len(images), 0)
-        layers = [*images, *[pixels] * missing]
-        padded = np.concatenate([weights, np.zeros(missing, dtype=np.float32)])
+        layers = [*map(np.ascontiguousarray, images), *[pixels] * missing]
+        padded = np.zeros(len(layers), dtype=np.float32)
+        padded[: len(images)] = weights
         earlier = np.empty((len(layers) - 3, *pixels.shape), dtype=np.uint8)
         for room, layer in zip(earlier, layers[:-3], strict=True):
             room[:] = layer

@@ -33,8 +33,13 @@ def resize_like_cv2(
         image: Source pixels, uint8 or floating point.
         size: ``(width, height)`` of the result.
         interpolation: ``nearest``, ``bilinear``, ``bicubic``, ``lanczos`` or ``area``.
+
+    Raises:
+        ValueError: If a side of the image or of the result has no pixel.
     """
     height, width = image.shape[:2]
+    if min(height, width, *size) < 1:
+        raise ValueError(f"an image of {width} x {height} cannot be resized to {size}.")
     if (width, height) == size:
         return image
     if interpolation == "nearest":
