@@ -80,6 +80,7 @@ bench-large: $(READY)
 soak: $(READY)
 	$(BIN)/python -m tests.soak
 	$(BIN)/python -m tests.soak.fuzz --count 100000
+	$(BIN)/python -m tests.soak.kernels
 	$(BIN)/python -m tests.soak.flat
 	$(BIN)/python -m tests.soak.workers
 	PYTHONPATH=tests:tests/processes $(BIN)/python -m tests.soak.ranks
