@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import sys
 from collections.abc import Sequence
@@ -115,15 +116,16 @@ def _share_images(first: EmbeddingTable, second: EmbeddingTable) -> bool:
 
 
 def _report_repeated(file: str, table: EmbeddingTable) -> None:
-    """Say on the error stream which ids occur more than once; they are taken for one image."""
-    twice = repeated(table.ids)
+    """Say on the error stream which ids occur more than once, as paths."""
+    paths = [posixpath.normpath(one) for one in table.ids]
+    twice = repeated(paths)
     if twice:
         name, times = next(iter(twice.items()))
-        rows = [row for row, one in enumerate(table.ids) if one == name][:2]
+        rows = [row for row, one in enumerate(paths) if one == name][:2]
+        used = "Rows of one id are taken for one image." if table.images is None else ""
         note = (
             f"note: {file}: {len(twice):,} of the ids occur more than once, the first of them, "
-            f"{cut(name)}, {times} times (rows {rows[0]} and {rows[1]}). Rows of one id are taken "
-            "for one image."
+            f"{cut(name)}, {times} times (rows {rows[0]} and {rows[1]}). {used}"
         )
         print(presentable(note), file=sys.stderr)  # noqa: T201
 

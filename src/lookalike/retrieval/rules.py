@@ -110,8 +110,9 @@ class Rules:
                 raise DataError("this protocol removes items by camera; a table has no cameras.")
             facts |= {"query_cameras": query.cameras, "gallery_cameras": gallery.cameras}
         if self.own_images:
-            for name, table in (("query", query), ("gallery", gallery)):
-                check_ids(table, name)
+            if query.images is None or gallery.images is None:
+                check_ids(query, "query")
+                check_ids(gallery, "gallery")
             ids = image_numbers_of(query, gallery)
             facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
         left, right = query.embeddings, gallery.embeddings
@@ -216,12 +217,11 @@ def check_ids(table: EmbeddingTable, name: str) -> None:
     Example:
         >>> check_ids(EmbeddingTable([[1.0], [2.0]], [0, 0], ["a", "a"]), "query")
     """
-    if table.images is not None:
-        return  # these identify images, not the ids
     first: dict[str, int] = {}
-    twice = repeated(table.ids)
+    paths = [posixpath.normpath(one) for one in table.ids]
+    twice = repeated(paths)
     labels = table.labels
-    for row, one in enumerate(table.ids if twice else ()):
+    for row, one in enumerate(paths if twice else ()):
         if one in twice and labels[row] != labels[first.setdefault(one, row)]:
             raise DataError(
                 f"the {name} table has the id {cut(one)} in row {first[one]} with label "
