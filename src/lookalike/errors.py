@@ -13,7 +13,7 @@
     └── ProcessError          8   a process of several failed, hangs, or runs something else
 
 ``Interrupted`` is no error: the run was asked to stop, saved itself, and exits with 130 (Ctrl-C)
-or 75 (SIGTERM, SIGUSR1).
+or 75 (SIGTERM, SIGHUP, SIGQUIT, SIGUSR1).
 """
 
 from __future__ import annotations

@@ -199,3 +199,21 @@ def test_what_runs_in_one_process_only_is_refused(images):
     changes = ["+Global.bad_images=skip", "+Global.micro_batch_size=2"]
     with pytest.raises(Exception, match="does not go with 2 processes"):
         run(train, 2, str(images / "run.yaml"), changes, joined=False)
+
+
+def test_a_used_folder_is_refused_in_all_processes_and_stays_as_it_was(images):
+    """The first one looks, and none of them starts."""
+
+    def refused():
+        try:
+            train(str(images / "run.yaml"), [*SHORT, "DataLoader.Train.sampler.batch_size=4"])
+        except ConfigError as error:
+            return str(error), error.told
+        return None
+
+    train_in(1, images, "output")
+    before = {p: p.read_bytes() for p in (images / "output").rglob("*") if p.is_file()}
+    found = run(refused, 2, joined=False)
+    assert all("holds a run of epoch 1" in text for text, _ in found)
+    assert sorted(told for _, told in found) == [False, True]
+    assert before == {p: p.read_bytes() for p in (images / "output").rglob("*") if p.is_file()}
