@@ -8,6 +8,7 @@ import signal
 import onnx
 import pytest
 import torch
+import yaml
 from conftest import trainer_of
 from killed import killed_at, points_passed
 
@@ -18,7 +19,16 @@ from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.durable import staging
 from lookalike.errors import ConfigError, ExportError, SetupError
-from lookalike.inference.export import ONNX, PROGRAM, run_onnx, run_program
+from lookalike.inference.export import (
+    ONNX,
+    PROGRAM,
+    ExportedModel,
+    one_output,
+    run_onnx,
+    run_program,
+    traced,
+    write_onnx,
+)
 from lookalike.training import RunLog
 from lookalike.types import EmbeddingTable
 
@@ -60,7 +70,59 @@ def test_the_card_is_the_contract(tiny):
     model = onnx.load(tiny / "inference" / ONNX)
     inside = {entry.key: entry.value for entry in model.metadata_props}
     assert json.loads(inside["compare"]) == card["compare"]
-    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    assert named(model) == (["images", "batch", 3, 32, 32], ["features", "batch", 16])
+
+
+def named(model):
+    """Return name and shape of the only input and output of an ONNX model."""
+    onnx.checker.check_model(model, full_check=True)
+    (given,), (result,) = model.graph.input, model.graph.output
+    return tuple(
+        [one.name, *(d.dim_param or d.dim_value for d in one.type.tensor_type.shape.dim)]
+        for one in (given, result)
+    )
+
+
+class Layers(torch.nn.Module):
+    """A model whose operations have the names that its input and output shall have."""
+
+    def __init__(self, last):
+        super().__init__()
+        self.features = torch.nn.Linear(12, 4)
+        self.images, self.last = torch.nn.ReLU(), last
+
+    def forward(self, images):
+        features = self.images(self.features(images.flatten(1)))
+        backbone = features[:, :, None, None] + images.shape[0]
+        return {"features": self.last(features), "logits": features, "backbone": backbone}
+
+
+@pytest.mark.parametrize("key", ["features", "logits", "backbone"])
+@pytest.mark.parametrize("last", [torch.nn.Identity(), torch.nn.Tanh(), torch.nn.LayerNorm(4)])
+def test_onnx_files_have_the_same_names_whatever_the_model(tmp_path, last, key):
+    model = Layers(last).eval()
+    for softmax in (False, True):
+        program = traced(ExportedModel(model, key, softmax=softmax), (3, 2, 2))
+        write_onnx(program, tmp_path / ONNX, {}, key)
+        found = named(onnx.load(tmp_path / ONNX))
+        assert found == (["images", "batch", 3, 2, 2], [key, "batch", 4])
+        images = torch.randn(3, 3, 2, 2)
+        expected = one_output(model, images, key, softmax=softmax).detach()
+        torch.testing.assert_close(run_onnx(tmp_path / ONNX)(images), expected)
+
+
+def test_of_several_models_the_chosen_one_is_exported_under_these_names(tiny):
+    config = yaml.safe_load((tiny / "run.yaml").read_text())
+    arch = config["Arch"]
+    teacher = {**arch, "Neck": {**arch["Neck"], "out_channels": 8}}
+    teacher["Head"] = {**arch["Head"], "embedding_size": 8}
+    models = [{"Teacher": teacher}, {"Student": arch}]
+    key = {"infer_output_key": "logits", "infer_add_softmax": False}
+    config["Arch"] = {"name": "DistillationModel", "models": models, **key}
+    (tiny / "run.yaml").write_text(yaml.safe_dump(config))
+    exported(tiny)
+    found = named(onnx.load(tiny / "inference" / ONNX))
+    assert found == (["images", "batch", 3, 32, 32], ["logits", "batch", 6])
 
 
 def test_logits_and_their_softmax(tiny):

@@ -113,3 +113,30 @@ def test_onnx_shows_the_integers(tmp_path):
     torch.testing.assert_close(
         run_onnx(tmp_path / "model.onnx")(images), expected, atol=1e-3, rtol=1e-3
     )
+
+
+def test_export_takes_the_scale_of_the_weight_as_it_is():
+    """A step after the last forward pass leaves the recorded scale of before the step."""
+    model = small_model()
+    quantize_for_training(model)
+    images = torch.randn(2, 3, 8, 8)
+    model.train()(images)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.7)
+    exported = ExportedModel(model)  # before anything is evaluated
+    expected = model.eval()(images)["features"].detach()
+    torch.testing.assert_close(exported(images), expected)
+
+
+def test_numbers_beyond_the_range_are_clipped_alike_in_onnx(tmp_path):
+    """ONNX clips to -128, where 127 steps are the range on both sides."""
+    model = small_model()
+    quantize_for_training(model, clip=False)
+    images = torch.randn(4, 3, 8, 8)
+    model.train()(images)
+    beyond = 3.0 * images
+    expected = model.eval()(beyond)["features"].detach()
+    write_onnx(traced(ExportedModel(model), (3, 8, 8)), tmp_path / "model.onnx", {})
+    found = run_onnx(tmp_path / "model.onnx")(beyond)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -7,8 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ from lookalike.assembly.class_numbering import CLASSES, write_class_names
 from lookalike.assembly.data_parts import listed_transforms
 from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
+from lookalike.assembly.parity import compare as _compare
+from lookalike.assembly.parity import in_batches, own_drift
 from lookalike.assembly.start_weights import weights_source
 from lookalike.data import ImageDataset
 from lookalike.durable import (
@@ -31,7 +32,6 @@ from lookalike.durable import (
     synced,
 )
 from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
-from lookalike.geometry import unit
 from lookalike.inference.export import (
     ONNX,
     PROGRAM,
@@ -46,29 +46,8 @@ from lookalike.inference.export import (
 )
 from lookalike.models.distillation_model import chosen_model
 from lookalike.models.evaluating import evaluating
-from lookalike.retrieval import nearest_neighbours
 
-LARGEST_DRIFT = 1e-4
-# two neighbours whose cosines differ by less are as near as each other
-ROUNDING = 1e-5
-BATCH_SIZES = (1, 2, 7)
 CARD = "card.json"
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How an exported file compares with the trained model.
-
-    Attributes:
-        drift: Largest ``1 - cosine`` of the two outputs of an image.
-        recall1: Share of the sample whose nearest other image has its label: of the model, and of
-            the file.
-        images: How many were compared.
-    """
-
-    drift: float
-    recall1: tuple[float, float]
-    images: int
 
 
 def export(
@@ -98,10 +77,13 @@ def export(
     exported = ExportedModel(model, key, softmax=softmax)
     advance("reading images to compare with")
     sample, labels = _sample(job, images)
-    with evaluating(model):
-        expected = _in_batches(
-            lambda images: one_output(model, images, key, softmax=softmax), sample
-        )
+
+    def trained(images: Tensor) -> Tensor:
+        with evaluating(model):
+            return one_output(model, images, key, softmax=softmax)
+
+    expected = in_batches(trained, sample)
+    own = partial(own_drift, model, trained, sample, expected)
     shape = list(sample.shape[1:])
     if shape != settings.image_shape:
         advance(
@@ -116,7 +98,8 @@ def export(
             with writing(unfinished / name), _exporting(name):
                 write(unfinished / name)
             advance(f"comparing {name} with the model")
-            parity[name] = _compare(name, load(unfinished / name), sample, expected, labels)
+            run = load(unfinished / name)
+            parity[name] = _compare(name, run, sample, expected, labels, own)
         card["parity"] = parity
         write_class_names(unfinished, weights_source(job.run, training=False))
         card["files"] = {path.name: file_sha256(path) for path in sorted(unfinished.iterdir())}
@@ -185,7 +168,9 @@ def _formats(
     ]
     if onnx:
         facts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in card.items()}
-        formats.append((ONNX, lambda path: write_onnx(program(), path, facts), run_onnx))
+        formats.append(
+            (ONNX, lambda path: write_onnx(program(), path, facts, exported.key), run_onnx)
+        )
     return formats
 
 
@@ -214,55 +199,6 @@ def _spread(dataset: ImageDataset, count: int) -> list[int]:
             by_label[label].append(index)
     pairs = sorted(by_label.values(), key=len, reverse=True)
     return [index for pair in pairs for index in pair][:count]
-
-
-def _in_batches(run: Runner, images: Tensor) -> Tensor:
-    """Run images in batches whose sizes go round, so that each size is tried."""
-    rows, start, turn = [], 0, 0
-    while start < len(images):
-        size = BATCH_SIZES[turn % len(BATCH_SIZES)]
-        rows.append(run(images[start : start + size]))
-        start, turn = start + size, turn + 1
-    return torch.cat(rows).float()
-
-
-def _compare(name: str, run: Runner, images: Tensor, expected: Tensor, labels: Tensor) -> Parity:
-    found = _in_batches(run, images)
-    if not torch.isfinite(expected).all():
-        raise ExportError(
-            f"the trained model gives embeddings that are not finite for some of {len(images)} "
-            "images; its training has diverged. Nothing was written."
-        )
-    cosine = (unit(found) * unit(expected)).sum(dim=1)
-    same = (found == expected).all(dim=1)  # two zero vectors have no angle
-    drift = float(torch.where(same, 0.0, 1.0 - cosine).max())
-    nearest = _nearest(unit(expected)), _nearest(unit(found))
-    recall = _recall1(nearest[0], labels), _recall1(_settled(*nearest, unit(expected)), labels)
-    if not drift < LARGEST_DRIFT or recall[0] != recall[1]:
-        raise ExportError(
-            f"{name} does not compute what the trained model computes: 1 - cosine is up to "
-            f"{drift:.2g} ({LARGEST_DRIFT:g} is allowed), Recall@1 on {len(images)} images is "
-            f"{recall[1]:.4f} instead of {recall[0]:.4f}. Nothing was written."
-        )
-    return Parity(drift, recall, len(images))
-
-
-def _nearest(vectors: Tensor) -> Tensor:
-    """Return the nearest other image of each, ``[N]``."""
-    _, rows = nearest_neighbours(
-        vectors, vectors, 1, normalize=False, exclude=torch.arange(len(vectors))
-    )
-    return rows[:, 0]
-
-
-def _settled(expected: Tensor, found: Tensor, vectors: Tensor) -> Tensor:
-    """Return the nearest ones found, but the expected one where both are as near up to rounding."""
-    similarity = [(vectors * vectors[nearest]).sum(dim=1) for nearest in (expected, found)]
-    return torch.where(similarity[0] - similarity[1] < ROUNDING, expected, found)
-
-
-def _recall1(nearest: Tensor, labels: Tensor) -> float:
-    return float((labels[nearest] == labels).double().mean())
 
 
 def _card(job: Job, exported: ExportedModel, shape: list[int], size: int) -> dict[str, Any]:

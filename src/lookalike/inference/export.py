@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -76,8 +78,19 @@ def write_program(program: torch.export.ExportedProgram, path: Path) -> None:
         torch.export.save(program, path)
 
 
-def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping[str, str]) -> None:
-    """Write an ONNX file with ``facts`` in its metadata.
+def write_onnx(
+    program: torch.export.ExportedProgram,
+    path: Path,
+    facts: Mapping[str, str],
+    output: str = "features",
+) -> None:
+    """Write an ONNX file: ``images`` ``[batch, 3, H, W]`` to ``output`` ``[batch, D]``.
+
+    Args:
+        program: Of one input and one output.
+        path: The file.
+        facts: Written into its metadata.
+        output: What the output is called.
 
     Raises:
         SetupError: If the packages of the extra ``onnx`` are missing.
@@ -86,9 +99,34 @@ def write_onnx(program: torch.export.ExportedProgram, path: Path, facts: Mapping
     with _quiet():
         written = torch.onnx.export(program, dynamo=True, optimize=True)
     assert written is not None
+    _name(written.model, output)
     written.model.metadata_props.update(facts)
     size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
     written.save(str(path), external_data=size > _LARGEST_FILE)
+
+
+def _name(model: Any, output: str) -> None:
+    """Call the input ``images``, the output as it is asked for, and the batch ``batch``.
+
+    The exporter names outputs by the last operation and the batch by a number of its own, which
+    differ with the architecture.
+    """
+    from onnx_ir import Shape, SymbolicDim
+
+    graph = model.graph
+    (images,), (result,) = graph.inputs, graph.outputs
+    symbol = re.compile(rf"\b{re.escape(str(images.shape[0]))}\b")
+    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+    for value in values:
+        if value.name in ("images", output):  # of something within
+            value.name = f"{value.name}_within"
+        if value.shape is not None:
+            sizes = [
+                size if isinstance(size, int) else SymbolicDim(symbol.sub("batch", str(size)))
+                for size in value.shape
+            ]
+            value.shape = Shape(sizes)
+    images.name, result.name = "images", output
 
 
 def run_program(path: Path) -> Runner:

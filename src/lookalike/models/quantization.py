@@ -99,6 +99,8 @@ class FixedRounding(nn.Module):
         values, ops = self.rounding.clipped(values), torch.ops.quantized_decomposed
         limits = (-_LEVELS, _LEVELS, torch.int8)
         if not self.per_channel:
+            # ONNX knows no limits but those of int8, and would go down to -128
+            values = values.clamp(-_LEVELS * self.number, _LEVELS * self.number)
             integers = ops.quantize_per_tensor(values, self.number, 0, *limits)
             return ops.dequantize_per_tensor(integers, self.number, 0, *limits)  # type: ignore[no-any-return]
         zeros = torch.zeros_like(self.scale, dtype=torch.int64)
@@ -159,6 +161,9 @@ def fix_quantization(model: nn.Module) -> None:
     """
     for module in model.modules():
         if isinstance(module, QuantizedConv2d | QuantizedLinear):
+            if isinstance(module.quantize_weight, Rounding):
+                with torch.no_grad():  # the scale of the weight as it is, not before its last step
+                    module.quantize_weight(module.weight)
             for name in ("quantize_input", "quantize_weight"):
                 rounding = getattr(module, name)
                 if isinstance(rounding, Rounding):
