@@ -11,20 +11,23 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch a model to evaluation, without gradients, for the time being.
+    """Switch a model to evaluation, without gradients; each module gets its own mode back.
 
     Example:
-        >>> model = nn.Dropout()
+        >>> model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2).eval())
         >>> with evaluating(model):
-        ...     model.training
+        ...     model[0].training
         False
-        >>> model.training
-        True
+        >>> model[0].training, model[1].training
+        (True, False)
     """
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(training)
+        # by train(), which some modules do more in; a parent switches its children, so it is first
+        for module, training in modes:
+            if module.training != training:
+                module.train(training)
