@@ -35,7 +35,6 @@ def test_a_warm_up_longer_than_the_run_is_told_one_as_long_is_not(tiny, warm_up,
         ("+AMP={use_amp: True, level: O2}", "AMP.level O2 is computed as O1"),
         ("+AMP={use_amp: False, level: O2}", None),
         ("+Global.sim_block_size=8", "sim_block_size decides nothing"),
-        ("+Loss.Eval=[{CELoss: {weight: 1.0}}]", "Loss.Eval"),
         ("Global.seed=8", None),
     ],
 )

@@ -5,7 +5,7 @@ import torch
 
 from lookalike.errors import DataError
 from lookalike.geometry import unit
-from lookalike.retrieval.rules import Rules, comparable, numbered
+from lookalike.retrieval.rules import Rules, comparable, image_numbers_of
 from lookalike.retrieval.table_scores import score_tables
 from lookalike.types import EmbeddingTable
 
@@ -107,9 +107,13 @@ def test_what_excludes_pairs():
 
 
 def test_ids_get_one_number_in_both_tables():
-    query, gallery = numbered(["x", "b", "a"], ["a", "b", "c", "b"])
-    assert query.tolist() == [3, 1, 0]
-    assert gallery.tolist() == [0, 1, 2, 1]
+    def of(ids):
+        return EmbeddingTable(torch.eye(len(ids)), torch.zeros(len(ids), dtype=torch.int64), ids)
+
+    query, gallery = image_numbers_of(of(["x", "b", "./a"]), of(["a", "b", "c", "b"]))
+    found = {name: int(n) for name, n in zip("abcb", gallery, strict=True)}
+    assert [int(n) for n in query[1:]] == [found["b"], found["a"]]
+    assert len({int(query[0]), *found.values()}) == 4
 
 
 @pytest.mark.parametrize(
