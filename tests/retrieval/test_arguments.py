@@ -421,6 +421,13 @@ def test_ids_exclude_only_what_they_identify():
     wrong = replace(twice, ids=["a", "b", "a", "d", "e", "f"])
     with pytest.raises(DataError, match="id 'a' in row 0 with label 0 and in row 2 with label 1"):
         evaluate_retrieval(wrong, alone, METRICS, same_images=True)
+    with pytest.raises(DataError, match="query table has the id 'a'"):
+        recall_per_byte(wrong, alone, same_images=True)
+    spelled = replace(twice, ids=["x/a", "b", "x//./a", "d", "e", "f"])
+    with pytest.raises(DataError, match="id 'x/a' in row 0 with label 0 and in row 2 with label 1"):
+        evaluate_retrieval(alone, spelled, METRICS, same_images=True)
+    known = replace(wrong, images=range(6))  # where the files are known, ids are only shown
+    assert evaluate_retrieval(known, known, METRICS, same_images=True).num_answerable == 6
     assert evaluate_retrieval(wrong, wrong, METRICS).values  # where no id is looked at
 
 

@@ -110,9 +110,6 @@ class Rules:
                 raise DataError("this protocol removes items by camera; a table has no cameras.")
             facts |= {"query_cameras": query.cameras, "gallery_cameras": gallery.cameras}
         if self.own_images:
-            if query.images is None or gallery.images is None:
-                check_ids(query, "query")
-                check_ids(gallery, "gallery")
             ids = image_numbers_of(query, gallery)
             facts |= {"query_ids": ids[0], "gallery_ids": ids[1]}
         left, right = query.embeddings, gallery.embeddings
@@ -235,10 +232,15 @@ def image_numbers_of(query: EmbeddingTable, gallery: EmbeddingTable) -> tuple[Te
 
     Images are the same if the tables' ``images`` are equal; where a table has none, if their ids
     are equal paths, however these are spelled (``a//./b.jpg``).
+
+    Raises:
+        DataError: If ids that identify images have two labels in one table.
     """
     if query.images is not None and gallery.images is not None:
         _, numbers = torch.unique(torch.cat([query.images, gallery.images]), return_inverse=True)
         return numbers[: len(query)], numbers[len(query) :]
+    check_ids(query, "query")
+    check_ids(gallery, "gallery")
     number: dict[str, int] = {}
     rows = [
         [number.setdefault(posixpath.normpath(name), len(number)) for name in table.ids]
