@@ -131,7 +131,7 @@ LISTS = {
     "label_of_a_megabyte.txt": listed("list", GOOD + f"a.jpg {'9' * 900_000} 1\n", 2),
     "label_unicode_digit.txt": listed("list", GOOD + "a.jpg \u0663 1\n", 2),
     "label_beyond_the_head.txt": listed("list", GOOD + "a.jpg 999999999999999999 1\n", 2),
-    "camera_a_word.txt": listed("list", GOOD + "a.jpg 0 north\n", 2),
+    "camera_a_fraction.txt": listed("list", GOOD + "a.jpg 0 0.5\n", 2),
     "labels_with_gaps.txt": listed("list", GOOD + "a.jpg 2 1\na.jpg 17 1\n", 3),
     "empty.txt": listed("list", ""),
     "only_blank.txt": listed("list", "\n \t\n\r\n"),
