@@ -19,6 +19,7 @@ FLOORS = [
     {
         "types",
         "errors",
+        "compiling",
         "geometry",
         "processes",
         "rounds",

@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from lookalike.compiling import kernel
 
 _BUCKETS = 1024
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def count_rows(
     start_row: int,
     stop_row: int,
@@ -54,7 +55,7 @@ def count_rows(
             _take_back(line[column], rising, reached[row], equal[row])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _keep(items: Any, lowest: Any, kept: Any, number: Any) -> Any:
     """Append the items that reach the lowest threshold; without a branch to be foretold."""
     for item in items:
@@ -63,7 +64,7 @@ def _keep(items: Any, lowest: Any, kept: Any, number: Any) -> Any:
     return number
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _fill(rising: Any, table: Any) -> Any:
     """Write how many thresholds an item of each bucket reaches; -1 - k to compare from the k-th.
 
@@ -88,7 +89,7 @@ def _fill(rising: Any, table: Any) -> Any:
     return factor
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _sort_in(items: Any, rising: Any, factor: Any, buckets: Any) -> None:
     """Write the bucket of every item; items above the highest threshold share the last one."""
     lowest, most = rising[0], np.float32(_BUCKETS)
@@ -99,7 +100,7 @@ def _sort_in(items: Any, rising: Any, factor: Any, buckets: Any) -> None:
         buckets[index] = np.int32(min((items[index] - lowest) * factor, most))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _count(items: Any, rising: Any, table: Any, buckets: Any, reached: Any, equal: Any) -> None:
     size = len(rising)
     for index in range(len(items)):
@@ -115,7 +116,7 @@ def _count(items: Any, rising: Any, table: Any, buckets: Any, reached: Any, equa
         reached[place] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _take_back(item: Any, rising: Any, reached: Any, equal: Any) -> None:
     """Remove one item from the counts."""
     place = 0

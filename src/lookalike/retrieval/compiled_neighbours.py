@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from lookalike.compiling import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def keep_best(
     start_row: int, stop_row: int, first: int, tile: Any, keys: Any, numbers: Any
 ) -> None:
@@ -35,7 +36,7 @@ def keep_best(
                 worst = best[most - 1]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def add_shared(
     start_row: int,
     stop_row: int,

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.compiling import kernels_in
 from lookalike.retrieval.shares import in_shares
 
 
@@ -142,9 +143,5 @@ def _count_plainly(
 
 @cache
 def _kernel() -> Any:
-    """Return the compiled function, or None where numba is missing."""
-    try:
-        from lookalike.retrieval.compiled import count_rows
-    except ImportError:
-        return None
-    return count_rows
+    """Return the compiled function, or None where numba is missing or does not work."""
+    return getattr(kernels_in("lookalike.retrieval.compiled"), "count_rows", None)

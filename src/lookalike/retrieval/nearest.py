@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.compiling import kernels_in
 from lookalike.geometry import unit
 from lookalike.retrieval.products import GalleryProducts
 from lookalike.retrieval.rows import read_pair
@@ -217,9 +218,5 @@ def _keep_best_plainly(start: int, tile: Tensor, keys: Tensor, numbers: Tensor) 
 
 @cache
 def _kernel() -> Any:
-    """Return the compiled function, or None where numba is missing."""
-    try:
-        from lookalike.retrieval.compiled_neighbours import keep_best
-    except ImportError:
-        return None
-    return keep_best
+    """Return the compiled function, or None where numba is missing or does not work."""
+    return getattr(kernels_in("lookalike.retrieval.compiled_neighbours"), "keep_best", None)

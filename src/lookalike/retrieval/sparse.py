@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lookalike.compiling import kernels_in
 from lookalike.retrieval.shares import in_shares
 
 _PAIRS = 1 << 21
@@ -147,9 +148,5 @@ def _shared_plainly(some: SparseRows, turned: SparseRows, num_items: int) -> Ten
 
 @cache
 def _kernel() -> Any:
-    """Return the compiled function, or None where numba is missing."""
-    try:
-        from lookalike.retrieval.compiled_neighbours import add_shared
-    except ImportError:
-        return None
-    return add_shared
+    """Return the compiled function, or None where numba is missing or does not work."""
+    return getattr(kernels_in("lookalike.retrieval.compiled_neighbours"), "add_shared", None)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from lookalike.compiling import kernel
 
 _PIXELS = "u1[:,:,::1]"
 _ONE, _TWO = np.uint64(1), np.uint64(2)
@@ -20,7 +21,7 @@ _OUTSIDE = np.int32(-2)
 _PIECE = 4096  # of a mixture, small enough for the nearest cache
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _mix_across(row: Any, at: Any, weights: Any, mixed: Any) -> None:
     # unsigned places are not asked whether they count from the end
     for x in range(at.shape[1]):
@@ -31,11 +32,7 @@ def _mix_across(row: Any, at: Any, weights: Any, mixed: Any) -> None:
         mixed[3 * x + 2] = np.int32(row[left + _TWO] * here + row[right + _TWO] * there) >> 4
 
 
-@njit(
-    f"void({_PIXELS}, u8[:,::1], i4[:,::1], i8[:,::1], i4[:,::1], {_PIXELS})",
-    cache=True,
-    nogil=True,
-)
+@kernel(f"void({_PIXELS}, u8[:,::1], i4[:,::1], i8[:,::1], i4[:,::1], {_PIXELS})")
 def resize_bilinear(
     pixels: Any, across_at: Any, across: Any, down_at: Any, down: Any, resized: Any
 ) -> None:
@@ -63,7 +60,7 @@ def resize_bilinear(
             line[place] = np.uint8((first + np.int32((lower[place] * below) >> 16) + 2) >> 2)
 
 
-@njit(f"void({_PIXELS}, {_PIXELS})", cache=True, nogil=True)
+@kernel(f"void({_PIXELS}, {_PIXELS})")
 def mirror(pixels: Any, mirrored: Any) -> None:
     """Write the columns in reverse."""
     height, width = pixels.shape[:2]
@@ -73,7 +70,7 @@ def mirror(pixels: Any, mirrored: Any) -> None:
                 mirrored[y, x, channel] = pixels[y, width - 1 - x, channel]
 
 
-@njit(f"void({_PIXELS}, f4[:,::1], f4[:,:,::1])", cache=True, nogil=True)
+@kernel(f"void({_PIXELS}, f4[:,::1], f4[:,:,::1])")
 def to_planes(pixels: Any, table: Any, planes: Any) -> None:
     """Write the table's number ``[3, 256]`` of each value, the channel first."""
     height, width = pixels.shape[:2]
@@ -83,7 +80,7 @@ def to_planes(pixels: Any, table: Any, planes: Any) -> None:
                 planes[channel, y, x] = table[channel, pixels[y, x, channel]]
 
 
-@njit(f"void({_PIXELS}, u1[:,::1], {_PIXELS})", cache=True, nogil=True)
+@kernel(f"void({_PIXELS}, u1[:,::1], {_PIXELS})")
 def look_up(pixels: Any, table: Any, changed: Any) -> None:
     """Write the table's value ``[3, 256]`` of each value."""
     height, width = pixels.shape[:2]
@@ -93,7 +90,7 @@ def look_up(pixels: Any, table: Any, changed: Any) -> None:
                 changed[y, x, channel] = table[channel, pixels[y, x, channel]]
 
 
-@njit(f"void({_PIXELS}, i8[:,::1])", cache=True, nogil=True)
+@kernel(f"void({_PIXELS}, i8[:,::1])")
 def count_values(pixels: Any, counts: Any) -> None:
     """Add to the counts ``[3, 256]`` of each value in each channel."""
     height, width = pixels.shape[:2]
@@ -103,17 +100,13 @@ def count_values(pixels: Any, counts: Any) -> None:
                 counts[channel, pixels[y, x, channel]] += 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _add(layer: Any, weight: Any, mixture: Any) -> None:
     for place in range(len(layer)):
         mixture[place] += weight * np.float32(layer[place])
 
 
-@njit(
-    f"void({_PIXELS}, u1[:,:,:,::1], {_PIXELS}, {_PIXELS}, {_PIXELS}, f4[::1], f8, {_PIXELS})",
-    cache=True,
-    nogil=True,
-)
+@kernel(f"void({_PIXELS}, u1[:,:,:,::1], {_PIXELS}, {_PIXELS}, {_PIXELS}, f4[::1], f8, {_PIXELS})")
 def blend(
     pixels: Any,
     earlier: Any,
@@ -160,7 +153,7 @@ def blend(
             to[place] = np.uint8(np.int32(value))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _places(
     a: Any, b: Any, c: Any, middle: Any, y: Any, length: Any, whole: Any, rest: Any
 ) -> None:
@@ -174,7 +167,7 @@ def _places(
         whole[x] = np.int32(floor) if inside else _OUTSIDE
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _for_each_channel(values: Any, wide: Any) -> None:
     for x in range(len(values)):
         value = values[x]
@@ -183,7 +176,7 @@ def _for_each_channel(values: Any, wide: Any) -> None:
         wide[3 * x + 2] = value
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _end_of_run(columns: Any, sources: Any, start: Any, last: Any) -> Any:
     """Return up to where columns rise by one and stay left of the last, in the same row."""
     source, apart = sources[start], columns[start] - start
@@ -194,14 +187,14 @@ def _end_of_run(columns: Any, sources: Any, start: Any, last: Any) -> Any:
     return stop
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _between(one: Any, other: Any, rest: Any, line: Any) -> None:
     for place in range(len(line)):
         value = one[place] + (np.float64(other[place]) - one[place]) * rest[place]
         line[place] = np.uint8(np.int32(value))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _amid(
     upper: Any, upper2: Any, lower: Any, lower2: Any, right: Any, below: Any, line: Any
 ) -> None:
@@ -211,7 +204,7 @@ def _amid(
         line[place] = np.uint8(np.int32(above + (under - above) * below[place]))
 
 
-@njit(f"void({_PIXELS}, f8[::1], {_PIXELS})", cache=True, nogil=True)
+@kernel(f"void({_PIXELS}, f8[::1], {_PIXELS})")
 def warp_bilinear(pixels: Any, matrix: Any, warped: Any) -> None:
     """Write each pixel from where ``matrix`` ``[6]`` says, black where that is outside.
 

@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from lookalike.compiling import kernels_in
+
 
 @cache
 def compiled() -> Any:
-    """Return the module of the kernels, or None where numba is missing.
+    """Return the module of the kernels, or None where numba is missing or does not work.
 
     It is imported when the first image comes: numba takes half a second.
     """
-    try:
-        from lookalike.data.transforms import compiled as kernels
-    except ImportError:
-        return None
-    return kernels
+    return kernels_in("lookalike.data.transforms.compiled")
 
 
 def kernels_for(image: Any) -> Any:
