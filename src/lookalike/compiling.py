@@ -37,7 +37,7 @@ def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Any]:
         from numba import njit
 
         try:
-            made = njit(cache=True, nogil=True)(function)
+            made: Any = njit(cache=True, nogil=True)(function)
         except RuntimeError:
             note(_UNCACHED)
             made = njit(nogil=True)(function)

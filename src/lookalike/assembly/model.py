@@ -15,11 +15,13 @@ from lookalike.assembly.embedding_model import EmbeddingModel
 from lookalike.assembly.param_attr import DataInit
 from lookalike.assembly.parts import make_gear
 from lookalike.assembly.prepare import require
+from lookalike.assembly.sized_backbone import of_size
 from lookalike.assembly.weight_files import read_backbone
 from lookalike.assembly.weight_sources import download, fetched
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
+from lookalike.models.backbones.image_size import resampled
 from lookalike.models.evaluating import evaluating
 from lookalike.models.feature_tap import cut_backbone, freeze_up_to
 from lookalike.models.weight_packages import PACKAGES
@@ -75,7 +77,9 @@ def build_model(
         SetupError: If pretrained weights are asked for and not there.
     """
     notes: list[str] = []
-    backbone, report = build_backbone(arch.Backbone, allow_import, need_weights, notes)
+    backbone, report = build_backbone(
+        arch.Backbone, allow_import, need_weights, notes, image_shape=image_shape
+    )
     beside = beside_of("backbone", arch.Backbone.args)[0]
     _freeze(backbone, arch.Backbone.name, beside.get("freeze_befor"), image_shape)
     if arch.BackboneStopLayer is not None:
@@ -127,23 +131,28 @@ def build_backbone(
     allow_import: Sequence[str] = (),
     need_weights: bool = True,
     notes: list[str] | None = None,
+    *,
+    image_shape: Sequence[int] | None = None,
 ) -> tuple[nn.Module, LoadReport | None]:
-    """Build the whole network of a backbone, with its pretrained weights if asked for."""
-    module: nn.Module = require("backbone", spec, allow_import).make()
+    """Build the whole network of a backbone, with its pretrained weights if asked for.
+
+    With ``image_shape`` it is built for images of that size.
+    """
+    notes = [] if notes is None else notes
+    module = of_size(require("backbone", spec, allow_import), image_shape, notes)
     pretrained = beside_of("backbone", spec.args)[0].get("pretrained") or False
     if not pretrained:
         return module, None
     try:
-        return module, _load_pretrained(module, spec.name, pretrained)
+        return module, _load_pretrained(module, spec.name, pretrained, notes)
     except SetupError as error:
         if need_weights:
             raise
-        if notes is not None:
-            notes.append(f"{STOPS} {error}")
+        notes.append(f"{STOPS} {error}")
         return module, None
 
 
-def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadReport:
+def _load_pretrained(module: nn.Module, name: str, pretrained: Any, notes: list[str]) -> LoadReport:
     if isinstance(pretrained, str) and is_address(pretrained):
         source, state = fetched(pretrained, name, module)
     elif isinstance(pretrained, str):
@@ -156,7 +165,11 @@ def _load_pretrained(module: nn.Module, name: str, pretrained: Any) -> LoadRepor
         source, state = download(name)
     # a classifier of another width is a declared difference: class_num says so
     classifier = classifier_prefixes(module)
-    return load_state(module, state, source=source, allow_missing=[f"{p}.*" for p in classifier])
+    fitted = resampled(module, state)
+    changed = [key for key in fitted if key in state and fitted[key].shape != state[key].shape]
+    if changed:
+        notes.append(f"{name}: position embeddings are interpolated ({', '.join(changed[:3])}).")
+    return load_state(module, fitted, source=source, allow_missing=[f"{p}.*" for p in classifier])
 
 
 def classifier_prefixes(module: nn.Module) -> list[str]:
@@ -211,7 +224,7 @@ def _run(at: str, module: nn.Module, *inputs: Tensor | None) -> Any:
     """Run a stage; say which one does not fit what it is given."""
     try:
         return module(*inputs)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - modules of other libraries fail in every way
         given = list(inputs[0].shape) if inputs[0] is not None else []
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise ConfigError(f"{at} does not fit an input of shape {given}: {reason}") from error
