@@ -110,7 +110,8 @@ def test_other_pixels_other_transforms_and_other_weights_are_computed_anew(stead
     run(steady, *CACHED)
     assert rows() == 25
     yaml = steady / "run.yaml"
-    yaml.write_text(yaml.read_text().replace("ResizeImage: {size: 32}", "ResizeImage: {size: 40}"))
+    text = yaml.read_text().replace("ResizeImage: {size: 32}", "ResizeImage: {size: 40}")
+    yaml.write_text(text.replace("image_shape: [3, 32, 32]", "image_shape: [3, 40, 40]"))
     run(steady, *CACHED)
     assert rows() == 49
     run(steady, *CACHED, "Global.seed=8")

@@ -330,9 +330,12 @@ def test_a_broken_image_ends_training_with_its_name(refused, tiny, content, work
 
 def test_images_of_different_sizes_in_a_batch(refused, tiny):
     Image.new("RGB", (50, 60)).save(tiny / "images" / "002" / "002.jpg")
-    message = refused(
-        DATA, "train", "Global.epochs=9", "DataLoader.Train.dataset.transform_ops=null"
-    )
+    own_size = [
+        f"DataLoader.{split}.dataset.transform_ops=null"
+        for split in ("Train", "Eval.Query", "Eval.Gallery")
+    ]
+    shape = "Global.image_shape=[3, 32, 40]"
+    message = refused(DATA, "train", "Global.epochs=9", shape, *own_size)
     assert "(3, 60, 50)" in message
     assert "resize" in message
 

@@ -481,3 +481,76 @@ def test_strides_and_no_last_convolution():
     maps = cut(model, "PPLCNet_x1_0", "blocks6")(torch.zeros(1, 3, 224, 224, device="meta"))
     assert maps.shape == (1, 512, 14, 14)
     assert empty("PPLCNet_x1_0", use_last_conv=False).classifier.in_features == 512
+
+
+# families of timm and torchvision that were made for one size of image
+SIZED = ["test_vit", "vit_tiny_patch16_224", "deit_tiny_patch16_224", "xcit_nano_12_p8_224",
+         "test_coatnet", "pit_ti_224", "gmlp_ti16_224", "eva02_tiny_patch14_224", "levit_128s"]  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize("name", SIZED)
+def test_a_backbone_is_built_for_the_images_of_the_run(name):
+    from lookalike.assembly.model import build_backbone
+
+    module, _ = build_backbone(ComponentSpec.of(name), image_shape=[3, 128, 64])
+    with torch.no_grad():
+        assert module.eval()(torch.zeros(1, 3, 128, 64)).shape[0] == 1
+
+
+def test_the_derived_size_gives_the_weights_that_the_written_one_gives():
+    from lookalike.assembly.model import build_backbone
+
+    spec = ComponentSpec.of("vit_tiny_patch16_224")
+    written = ComponentSpec.of("vit_tiny_patch16_224", {"img_size": [128, 64]})
+    torch.manual_seed(3)
+    derived, _ = build_backbone(spec, image_shape=[3, 128, 64])
+    torch.manual_seed(3)
+    wanted, _ = build_backbone(written, image_shape=[3, 128, 64])
+    assert derived.pos_embed.shape == (1, 8 * 4 + 1, 192)
+    pairs = zip(derived.state_dict().values(), wanted.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "words"),
+    [
+        ("CLIP_vit_large_patch14_224", {}, "100 x 64 pixels.*patch size.*Global.image_shape"),
+        ("nest_tiny", {}, "made for 224 x 224"),
+        ("torchvision.vit_b_32", {}, "Expected 224"),
+        ("test_vit", {"img_size": [32, 32], "dynamic_img_size": False}, r"Set img_size to \[100, 64\]"),
+    ],
+)  # fmt: skip
+def test_a_size_that_a_backbone_cannot_take_is_told(name, args, words):
+    from lookalike.assembly.model import build_backbone
+
+    with pytest.raises(ConfigError, match=words):
+        build_backbone(ComponentSpec.of(name, args), image_shape=[3, 100, 64])
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_pretrained_positions_are_interpolated_as_timm_does(name, tmp_path):
+    import timm
+
+    from lookalike.assembly.model import build_backbone
+
+    module = timm.create_model(name)
+    path = tmp_path / "w.safetensors"
+    save_file(module.state_dict(), path)
+    spec = ComponentSpec.of(name, {"pretrained": str(path)})
+    notes = []
+    built, report = build_backbone(spec, notes=notes, image_shape=[3, 128, 64])
+    assert report.complete
+    wanted = timm.create_model(name, img_size=(128, 64))
+    filtered = sys.modules[type(wanted).__module__].checkpoint_filter_fn(
+        module.state_dict(), wanted
+    )
+    own = built.state_dict()
+    assert all(torch.equal(own[key], filtered[key]) for key in own)
+    assert any("interpolated" in note for note in notes) == (name.startswith("vit"))
+
+
+def test_square_images_of_a_torchvision_vit():
+    from lookalike.assembly.model import build_backbone
+
+    built, _ = build_backbone(ComponentSpec.of("torchvision.vit_b_32"), image_shape=[3, 96, 96])
+    assert built.image_size == 96

@@ -13,6 +13,7 @@ import numpy as np
 from lookalike import processes
 from lookalike.assembly.class_numbering import check_known, number_together
 from lookalike.assembly.data_parts import make_dataset, make_sampler
+from lookalike.assembly.image_shapes import check_image_shape
 from lookalike.assembly.load import Run
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import EvalSection, SplitSection
@@ -119,6 +120,7 @@ def make_split(
 def _split(
     run: Run, name: str, section: SplitSection, dataset: Any, num_workers: Callable[[int], int]
 ) -> EvalSplit:
+    check_image_shape(run, name, dataset)
     sampler = make_sampler(section.sampler, dataset.labels, allow_import=run.allow_import)
     batches = make_loader(
         dataset,

@@ -29,6 +29,7 @@ from lookalike.assembly.data_parts import make_dataset, make_mixing, make_sample
 from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.eval_splits import list_notes
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
+from lookalike.assembly.image_shapes import check_image_shape
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
 from lookalike.assembly.model import STOPS
@@ -192,19 +193,20 @@ def _with_pretrained(arch: AnyArch, pretrained: str | bool | None) -> AnyArch:
 def _add_training_data(job: Job, workers: Callable[[int], int]) -> None:
     loaders = job.run.config.DataLoader
     assert loaders.Train is not None
-    job.train, job.batches = _stream(job, loaders.Train, workers)
+    job.train, job.batches = _stream(job, "Train", loaders.Train, workers)
     if job.run.config.Global.feature_cache:
         check_feature_cache(job.run, job.train)
     check_sampler(job.run, job.train, job.batches.sampler, job.notes)
     if job.run.config.Global.train_mode == "metabin":
         assert loaders.Metalearning is not None
-        images, meta = _stream(job, loaders.Metalearning.Train, workers)
+        section = loaders.Metalearning.Train
+        images, meta = _stream(job, "Metalearning", section, workers)
         check_domains(images)
         job.batches = PairedBatches(job.batches, meta)
 
 
 def _stream(
-    job: Job, section: SplitSection, workers: Callable[[int], int]
+    job: Job, name: str, section: SplitSection, workers: Callable[[int], int]
 ) -> tuple[ImageDataset, EndlessBatches]:
     run, seed = job.run, seed_of(job.run)
     skips = skips_bad_images(run)
@@ -218,6 +220,7 @@ def _stream(
         num_classes = getattr(part.model.head, "num_classes", num_classes)
         if num_classes is not None:
             dataset.check_labels(num_classes)
+    check_image_shape(run, name, dataset, may_skip=skips)
     sampler = make_sampler(
         section.sampler,
         dataset.labels,

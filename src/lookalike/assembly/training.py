@@ -25,6 +25,7 @@ from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
 from lookalike.assembly.several import prepare_several
 from lookalike.assembly.step_settings import change_passes
+from lookalike.assembly.trial import check_training_pass
 from lookalike.config.schema import AmpSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.errors import DataError
@@ -52,6 +53,7 @@ def _make_trainer(job: Job, log: RunLog) -> Trainer:
     assert job.batches is not None and job.train is not None and run.config.Loss is not None
     losses = _losses(run, job.device)
     per_epoch, accumulate = _steps(job)
+    check_training_pass(job, settings.epochs, per_epoch)
     optimizers = [
         make_optimizer(
             spec,
