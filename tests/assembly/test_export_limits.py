@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lookalike.assembly.export import BATCH_SIZES, _compare, _in_batches, _settled, _spread
+from lookalike.assembly.export import _spread
+from lookalike.assembly.parity import BATCH_SIZES, _settled, compare, in_batches
 from lookalike.errors import ExportError
 from lookalike.geometry import unit
 
@@ -31,7 +32,7 @@ def compared(found, expected):
     def run(images):
         return torch.stack([next(rows) for _ in images])
 
-    return _compare("model.pt2", run, torch.zeros(8, 1), expected.float(), LABELS)
+    return compare("model.pt2", run, torch.zeros(8, 1), expected.float(), LABELS)
 
 
 @pytest.mark.parametrize("drift", [0.0, 1e-6, 9e-5])
@@ -73,7 +74,7 @@ def test_every_size_of_batch_is_tried():
         return images
 
     images = torch.arange(23.0)[:, None]
-    assert torch.equal(_in_batches(run, images), images)
+    assert torch.equal(in_batches(run, images), images)
     assert sizes == [1, 2, 7, 1, 2, 7, 1, 2]
     assert BATCH_SIZES == (1, 2, 7)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,10 +72,12 @@ def resampled(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
     adapt = getattr(sys.modules.get(type(module).__module__), "checkpoint_filter_fn", None)
     try:
         if adapt is not None:
-            return dict(adapt(dict(state), module))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of the way timm calls PyTorch
+                return dict(adapt(dict(state), module))
         if "encoder.pos_embedding" in own:
             return _torchvision_vit(module, state)
-    except Exception:  # noqa: BLE001 - whoever loads the weights says what does not fit
+    except Exception:  # noqa: BLE001 - loading reports what does not fit
         return dict(state)
     return dict(state)
 
