@@ -40,10 +40,9 @@ def train_and_evaluate(seed: int, folder: Path) -> None:
     options = ["-c", CONFIG, "-o", f"Global.output_dir={folder}", "-o", f"Global.seed={seed}"]
     seconds = lookalike("train", *options, "--overwrite")
     (folder / "seconds.json").write_text(json.dumps(seconds))
-    best = f"Global.pretrained_model={folder / 'best_model'}"
-    lookalike("eval", *options, "-o", best, "--json", str(folder / "trained.json"))
-    zero = ["-o", "Global.retrieval_feature_from=backbone", "--json", str(folder / "zero.json")]
-    lookalike("eval", *options, *zero)
+    lookalike("eval", *options, "--model", str(folder), "--json", str(folder / "trained.json"))
+    zero = ["-o", "Global.retrieval_feature_from=backbone", "-o", "Global.pretrained_model=False"]
+    lookalike("eval", *options, *zero, "--json", str(folder / "zero.json"))
 
 
 def measure(seed: int, reuse: bool) -> dict[str, Any]:

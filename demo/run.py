@@ -87,8 +87,9 @@ def main() -> None:
     prepare_data()
     output.mkdir(parents=True, exist_ok=True)
     common = ["-c", CONFIG, *options, "-o", f"Global.output_dir={output / 'run'}"]
-    zero = ["-o", "Global.retrieval_feature_from=backbone"]
-    best = ["-o", f"Global.pretrained_model={output / 'run' / 'best_model'}"]
+    # the run folder of an earlier demo may hold a trained model
+    zero = ["-o", "Global.retrieval_feature_from=backbone", "-o", "Global.pretrained_model=False"]
+    best = ["--model", str(output / "run")]
     for_zero = ["--json", str(output / "zero_shot.json"), "--tables", str(output / "before")]
     run("eval", *common, *zero, *for_zero)
     run("train", *common, "--overwrite")  # that of an earlier demo

@@ -18,7 +18,7 @@ from lookalike.types import EmbeddingTable
 def embed(root):
     run_embed(
         str(root / "run.yaml"), "Query", str(root / "t.npz"), [],
-        exported=None, allow_program=False, allow_import=(), allow_missing=(),
+        model=None, exported=None, allow_program=False, allow_import=(), allow_missing=(),
         strict_device=False,
     )  # fmt: skip
 
