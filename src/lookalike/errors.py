@@ -156,6 +156,11 @@ class CheckpointError(LookalikeError):
     exit_code = 6
 
 
+class ModelWarning(UserWarning):
+    """The model is usable but may not be the intended one: some of its weights are random, or its
+    run has no best model."""
+
+
 class ExportError(LookalikeError):
     """A model that cannot be exported, or a file that does not compute what the model computes."""
 

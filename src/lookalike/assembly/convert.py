@@ -14,9 +14,10 @@ from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.facts import git_commit
 from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run, locating
+from lookalike.assembly.model_source import find_model
 from lookalike.assembly.published import CARD, CONFIG, WEIGHTS, model_card, model_config
 from lookalike.assembly.start_weights import slim
-from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
+from lookalike.assembly.weight_files import read_source, refuse_backbone_alone
 from lookalike.durable import sync, synced, whole_file, whole_folder
 from lookalike.errors import ConfigError
 from lookalike.models.weights import LoadReport, load_state
@@ -55,7 +56,11 @@ def convert(
             allow_import=run.allow_import,
             need_weights=False,
         )
-    state = read_model(source, built.receivers, notes)
+    found = find_model(source)
+    if found.chosen:
+        notes.append(f"the model is {found}.")
+    source = found.place
+    state = read_source(found, built.receivers, notes)
     refuse_backbone_alone(source, state, allow_missing)
     report = load_state(
         built.model,

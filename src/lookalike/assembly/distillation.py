@@ -32,6 +32,12 @@ class BuiltModels:
         return list(self.by_name.values())
 
     @property
+    def chosen(self) -> BuiltModel:
+        """The one that makes the embeddings."""
+        name = self.model.chosen_name if isinstance(self.model, DistillationModel) else ""
+        return self.by_name[name]
+
+    @property
     def receivers(self) -> dict[str, Receiver]:
         """What weights are read for."""
         return {
@@ -100,3 +106,4 @@ def _load_each(
                 allow_missing=allow_missing,
                 allow_left_over=allow_missing,
             )
+            part.loaded |= set(part.weights.loaded)

@@ -12,7 +12,8 @@ class EmbeddingModel(PlainEmbeddingModel):
     """Compute embeddings and, for training, logits; made of parts, or read from a folder.
 
     A checkpoint of a run is such a folder, and so is what ``lookalike convert`` writes:
-    ``config.json`` and ``model.safetensors``, the layout of the Hub.
+    ``config.json`` and ``model.safetensors``, the layout of the Hub. Of a run folder the checkpoint
+    ``best_model`` is read.
 
     Example:
         >>> from torch import nn
@@ -27,7 +28,8 @@ class EmbeddingModel(PlainEmbeddingModel):
         """Build the model a folder describes and load its weights, completely or not at all.
 
         Args:
-            folder: With ``config.json`` and ``model.safetensors``.
+            folder: With ``config.json`` and ``model.safetensors``; or a run folder, whose
+                ``best_model`` is read, or ``latest`` if it has none.
             allow_import: Modules that its components may be imported from.
 
         Returns:
@@ -37,6 +39,10 @@ class EmbeddingModel(PlainEmbeddingModel):
         Raises:
             CheckpointError: If a file is missing or damaged, or the two do not fit.
             ConfigError: If the configuration names what does not exist here.
+
+        Warns:
+            ModelWarning: If a run folder has no best model, or the model was saved before the
+                first training step.
         """
         from lookalike.assembly.published import load_published
 

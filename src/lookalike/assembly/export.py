@@ -21,6 +21,7 @@ from lookalike.assembly.job import Job
 from lookalike.assembly.parity import compare as _compare
 from lookalike.assembly.parity import in_batches, own_drift
 from lookalike.assembly.start_weights import weights_source
+from lookalike.assembly.untrained import parts_of_export
 from lookalike.data import ImageDataset
 from lookalike.durable import (
     file_sha256,
@@ -31,7 +32,7 @@ from lookalike.durable import (
     sync,
     synced,
 )
-from lookalike.errors import ConfigError, ExportError, LookalikeError, writing
+from lookalike.errors import CheckpointError, ConfigError, ExportError, LookalikeError, writing
 from lookalike.inference.export import (
     ONNX,
     PROGRAM,
@@ -51,7 +52,12 @@ CARD = "card.json"
 
 
 def export(
-    job: Job, *, onnx: bool = True, images: int = 64, advance: Callable[[str], None]
+    job: Job,
+    *,
+    onnx: bool = True,
+    images: int = 64,
+    allow_random_weights: bool = False,
+    advance: Callable[[str], None],
 ) -> dict[str, Any]:
     """Write the model into ``Global.save_inference_dir`` and return its card.
 
@@ -60,11 +66,18 @@ def export(
         onnx: Write ONNX besides the torch.export archive.
         images: How many images of the evaluation the files are tried on; without an evaluation
             they are tried on noise, and the card says so.
-        advance: Told what is done next.
+        allow_random_weights: Export a model some of whose weights no file gave.
+        advance: Called with what is done next.
 
     Raises:
+        CheckpointError: If parts of the model have random weights, unless that is allowed.
         ExportError: If a file differs from the model; then nothing is left behind.
     """
+    untrained = job.untrained(parts_of_export(job.run.config))
+    if untrained and not allow_random_weights:
+        raise CheckpointError(
+            f"{untrained} Nothing was exported; --allow-random-weights exports it as it is."
+        )
     settings = job.run.config.Global
     folder = Path(settings.save_inference_dir).resolve()
     model = chosen_model(job.model).cpu()
@@ -210,7 +223,7 @@ def _card(job: Job, exported: ExportedModel, shape: list[int], size: int) -> dic
         "config": job.run.document.file,
         "config_sha256": hashlib.sha256(job.run.document.text.encode()).hexdigest(),
         "overrides": list(job.run.document.overrides.values()),
-        "weights": str(config.Global.checkpoints or config.Global.pretrained_model or ""),
+        "weights": "" if job.source is None else job.source.place,
         "input": {
             "name": "images",
             "shape": ["batch", *shape],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,12 +34,16 @@ from lookalike.assembly.image_shapes import check_image_shape
 from lookalike.assembly.load import Run, locating
 from lookalike.assembly.machine import choose_device, seed_everything, worker_limit
 from lookalike.assembly.model import STOPS
-from lookalike.assembly.start_weights import start_weights, weights_source
+from lookalike.assembly.model_source import ModelSource, find_model, model_of, passed_over
+from lookalike.assembly.same_model import compare_with_stored
+from lookalike.assembly.start_weights import start_weights
+from lookalike.assembly.untrained import parts_of_evaluation, untrained_text
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.data.image_files import listed_only
 from lookalike.errors import LookalikeError
+from lookalike.errors import ModelWarning
 from lookalike.models.distillation_model import chosen_model
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
@@ -56,6 +61,8 @@ class Job:
         batches: The stream of training batches.
         evaluation: Query, gallery and metrics, or None if evaluation is off.
         notes: For the user, once each.
+        source: The whole model that was loaded, or None.
+        doubts: Why the model may not be the intended one.
     """
 
     run: Run
@@ -65,6 +72,8 @@ class Job:
     batches: EndlessBatches | PairedBatches | None = None
     evaluation: Evaluation | None = None
     notes: list[str] = field(default_factory=list)
+    source: ModelSource | None = None
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def model(self) -> nn.Module:
@@ -73,6 +82,16 @@ class Job:
     @property
     def folder(self) -> Path:
         return Path(self.run.config.Global.output_dir)
+
+    def untrained(self, parts: Collection[str]) -> str:
+        """Say which of these parts have random weights; empty if none has.
+
+        Args:
+            parts: Of ``backbone``, ``neck`` and ``head``.
+        """
+        if self.source is not None and self.source.untrained:
+            return f"{self.source.place} was saved before the first training step."
+        return untrained_text(self.built.chosen, parts)
 
     def evaluate(
         self, log: RunLog, *, model: nn.Module | None = None, tables: Path | None = None
@@ -91,6 +110,7 @@ def build_job(
     need_weights: bool = True,
     need_evaluation: bool = True,
     allow_missing: Sequence[str] = (),
+    model: ModelSource | str | Path | None = None,
 ) -> Job:
     """Build the model and the data of a run, and check that they fit each other.
 
@@ -102,15 +122,25 @@ def build_job(
         need_evaluation: Refuse a run that is only evaluated and says nothing of the data for it.
         allow_missing: Patterns of tensors that ``Global.pretrained_model`` may lack, or have
             beside the model's.
+        model: The trained model to load, such as a run folder; see :func:`find_model`. By default
+            that of :func:`model_of`: what the configuration names, or the run's best model.
 
     Raises:
         LookalikeError: Whatever does not fit, before the first image is decoded.
+
+    Warns:
+        ModelWarning: If the model of an evaluation has parts with random weights, or may not be
+            the intended one.
     """
     with locating(run):
-        job = _build_job(run, training, strict_device, need_weights, allow_missing)
+        job = _build_job(run, training, strict_device, need_weights, allow_missing, model)
         if need_evaluation or run.config.DataLoader.Eval is not None:
             _add_evaluation(job, training)
-        return job
+    if not training:
+        for doubt in [*job.doubts, job.untrained(parts_of_evaluation(run.config))]:
+            if doubt:
+                warnings.warn(doubt, ModelWarning, stacklevel=2)
+    return job
 
 
 def _build_job(
@@ -119,6 +149,7 @@ def _build_job(
     strict_device: bool,
     need_weights: bool,
     allow_missing: Sequence[str],
+    model: ModelSource | str | Path | None,
 ) -> Job:
     config, notes = run.config, list(run.notes)
     seed_everything(seed_of(run))
@@ -126,19 +157,26 @@ def _build_job(
     if training:
         check_sections(run)
     notes += settings_without_effect(run)
+    source = model_of(run, training=training) if model is None else model
+    if isinstance(source, str | Path):
+        source = find_model(source)
     built = build_any_model(
         _with_pretrained(config.Arch, config.Global.pretrained_model),
         image_shape=config.Global.image_shape,
         allow_import=run.allow_import,
-        need_weights=need_weights and weights_source(run, training) is None,
+        need_weights=need_weights and source is None,
         allow_missing=allow_missing,
     )
-    whole = weights_source(run, training) is not None
+    whole = source is not None
     notes += [n for n in built.notes if training or not (whole and n.startswith(STOPS))]
     notes += [f"Backbone weights: {part.weights}" for part in built.parts if part.weights]
-    start_weights(run, built, training=training, allow_missing=allow_missing, notes=notes)
+    doubts = []
+    if source is not None and not training:
+        doubts += passed_over(run, source) if model is None else []
+        doubts += compare_with_stored(run, built, source, allow_missing)
+    start_weights(run, built, source, allow_missing=allow_missing, notes=notes)
     built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    job = Job(run, built, device, notes=notes)
+    job = Job(run, built, device, notes=notes, source=source, doubts=doubts)
     if training:
         _add_training_data(job, worker_limit(notes))
     return job

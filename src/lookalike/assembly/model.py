@@ -23,7 +23,7 @@ from lookalike.config.schema import ArchSection
 from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.backbones.image_size import resampled
 from lookalike.models.evaluating import evaluating
-from lookalike.models.feature_tap import cut_backbone, freeze_up_to
+from lookalike.models.feature_tap import FeatureTap, cut_backbone, freeze_up_to
 from lookalike.models.weight_packages import PACKAGES
 from lookalike.models.weights import (
     LoadReport,
@@ -47,6 +47,8 @@ class BuiltModel:
         data_inits: Initialisers that wait for the training images.
         weights: Where the pretrained weights came from; None without.
         notes: For the user.
+        loaded: Names of the model's tensors that came from a weight file.
+        untrained: Names of those that still have their initial values.
     """
 
     model: EmbeddingModel
@@ -55,6 +57,8 @@ class BuiltModel:
     data_inits: list[DataInit] = field(default_factory=list)
     weights: LoadReport | None = None
     notes: list[str] = field(default_factory=list)
+    loaded: set[str] = field(default_factory=set)
+    untrained: list[str] = field(default_factory=list)
 
 
 def build_model(
@@ -101,7 +105,18 @@ def build_model(
     if beside.get("freeze", False):
         model.freeze_backbone()
     shapes = stage_shapes(model, arch, image_shape)
-    return BuiltModel(model, arch, shapes, data_inits, report, notes)
+    loaded = _loaded(backbone, report)
+    return BuiltModel(model, arch, shapes, data_inits, report, notes, loaded)
+
+
+def _loaded(backbone: nn.Module, report: LoadReport | None) -> set[str]:
+    """Return the model's names of what the pretrained weights gave to its backbone."""
+    if report is None:
+        return set()
+    # an observed cut holds the network as its ``model``
+    inside = "model." if isinstance(backbone, FeatureTap) else ""
+    given = set(report.loaded)
+    return {f"backbone.{key}" for key in backbone.state_dict() if key.removeprefix(inside) in given}
 
 
 def _freeze(

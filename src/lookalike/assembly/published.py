@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -16,23 +17,39 @@ from lookalike.assembly.facts import versions
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import build_model
 from lookalike.assembly.start_weights import slim
+from lookalike.assembly.model_source import DESCRIPTION as CONFIG
+from lookalike.assembly.model_source import find_model
 from lookalike.config.global_section import GlobalSection
 from lookalike.config.schema import ArchSection, DistillationSection, SlimSection
-from lookalike.errors import CheckpointError, ConfigError, masked
+from lookalike.errors import CheckpointError, ConfigError, ModelWarning, masked
 from lookalike.models.embedding_model import EmbeddingModel as PlainEmbeddingModel
 from lookalike.models.weights import MODEL_FILE, load_state, read_weights
+from lookalike.training.intact import BEST
 
-CONFIG, CARD, WEIGHTS = "config.json", "README.md", MODEL_FILE
+CARD, WEIGHTS = "README.md", MODEL_FILE
 _LARGEST_CONFIG = 200_000
 
 
-def load_published(folder: Path, allow_import: Sequence[str] = ()) -> PlainEmbeddingModel:
+def load_published(given: Path, allow_import: Sequence[str] = ()) -> PlainEmbeddingModel:
     """Build a model from a folder's ``config.json`` and load its weights, completely.
+
+    Args:
+        given: The folder, or a run folder; see :func:`find_model`.
+        allow_import: Modules that its components may be imported from.
 
     Raises:
         CheckpointError: If a file is missing or damaged, or the two do not fit.
         ConfigError: If the configuration names what does not exist here.
+
+    Warns:
+        ModelWarning: If a run folder has no best model, or the model was saved before the first
+            training step.
     """
+    source = find_model(given)
+    folder = Path(source.place)
+    if source.untrained or (source.chosen and folder.name != BEST):
+        why = ", before the first training step" if source.untrained else ""
+        warnings.warn(f"The model of {given} is {source}{why}.", ModelWarning, stacklevel=3)
     config = read_config(folder)
     try:
         arch = ArchSection.model_validate(config["arch"])

@@ -1,15 +1,18 @@
-"""The weights a run starts with: ``Global.pretrained_model``, and what ``Slim`` leaves of them."""
+"""The weights of a whole model that a run starts with, and what ``Slim`` leaves of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import stage_shapes
-from lookalike.assembly.weight_files import read_model, refuse_backbone_alone
+from lookalike.assembly.model_source import ModelSource
+from lookalike.assembly.untrained import mark_untrained
+from lookalike.assembly.weight_files import read_source, refuse_backbone_alone
 from lookalike.config.schema import SlimSection
 from lookalike.errors import SetupError
 from lookalike.models.pruning import prune_filters
@@ -21,34 +24,30 @@ from lookalike.models.weights import (
     local_copy,
     matches_any,
 )
-from lookalike.training import load_checkpoint
 from lookalike.training.sharded_state import own_model
 
 
 def start_weights(
-    run: Run, built: BuiltModels, *, training: bool, allow_missing: Sequence[str], notes: list[str]
+    run: Run,
+    built: BuiltModels,
+    source: ModelSource | None,
+    *,
+    allow_missing: Sequence[str],
+    notes: list[str],
 ) -> None:
-    """Load the weights the run names, and prune or quantise, in the order that fits the weights.
+    """Load the weights of a whole model, and prune or quantise, in the order that fits the weights.
 
     Weights of the whole model are loaded first; weights that were saved by such a run are loaded
     into the changed model.
     """
-    source = weights_source(run, training)
     if source is None:
-        if not training and not any(part.weights for part in built.parts):
-            notes.append(
-                "the model has no trained weights: give Global.pretrained_model to measure any."
-            )
+        mark_untrained(built)
         _slim(run, built, notes)
         return
-    is_checkpoint = not training and run.config.Global.checkpoints is not None
-    if is_address(source):
-        source = _local(source)
-    if is_checkpoint:
-        state = load_checkpoint(source).model
-    else:
-        state = read_model(source, built.receivers, notes)
-        refuse_backbone_alone(source, state, allow_missing)
+    if is_address(source.place):
+        source = replace(source, place=_local(source.place))
+    state = read_source(source, built.receivers, notes)
+    refuse_backbone_alone(source.place, state, allow_missing)
     mine = {key: tensor for key, tensor in state.items() if not matches_any(key, allow_missing)}
     state = {**state, **own_model(built.model, mine)}
     slim_before = not _fits(built, state, allow_missing)
@@ -57,11 +56,12 @@ def start_weights(
     report = load_state(
         built.model,
         state,
-        source=source,
+        source=source.place,
         allow_missing=allow_missing,
         allow_left_over=allow_missing,
     )
     notes.append(str(report) if report.complete else report.table())
+    mark_untrained(built, report.loaded)
     if not slim_before:
         _slim(run, built, notes)
 
@@ -78,16 +78,8 @@ def _local(address: str) -> str:
         f"Global.pretrained_model is the address {address}, and nothing is downloaded from there. "
         f"Fetch the file yourself and put it into a folder that {WEIGHTS_VARIABLE} names, or give "
         "the file: -o Global.pretrained_model=FILE, or start without: "
-        "-o Global.pretrained_model=null"
+        "-o Global.pretrained_model=False"
     )
-
-
-def weights_source(run: Run, training: bool) -> str | None:
-    """Return the file or folder of a whole model's weights; for an evaluation also a checkpoint."""
-    settings = run.config.Global
-    if not training and settings.checkpoints is not None:
-        return settings.checkpoints
-    return settings.pretrained_model if isinstance(settings.pretrained_model, str) else None
 
 
 def _fits(built: BuiltModels, state: Mapping[str, Tensor], allow_missing: Sequence[str]) -> bool:

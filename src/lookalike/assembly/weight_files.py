@@ -16,7 +16,8 @@ from lookalike.assembly.dialect import (
     reference_file,
     translate_weights,
 )
-from lookalike.errors import CheckpointError
+from lookalike.assembly.model_source import ModelSource
+from lookalike.errors import CheckpointError, ConfigError
 from lookalike.models.weights import matches_any, read_weights
 
 _WHOLE = ("backbone.", "neck.", "head.")
@@ -66,6 +67,27 @@ def read_model(
     if found.losses and notes is not None:
         notes.append(f"{path}: {len(found.losses)} tensors of losses are not part of the model.")
     return found.tensors
+
+
+def read_source(
+    source: ModelSource,
+    receivers: Mapping[str, Receiver],
+    notes: list[str] | None = None,
+) -> dict[str, Tensor]:
+    """Read the weights of a model that was found by its path; as :func:`read_model`.
+
+    Raises:
+        ConfigError: If it is an exported model.
+    """
+    if source.kind == "exported":
+        raise ConfigError(
+            f"{source.place}: an exported model, which has no weights to load. Compute embeddings "
+            f"with it (lookalike embed --model {source.place} ...), or give the model that was "
+            "exported."
+        )
+    if source.kind == "file":
+        return read_model(source.place, receivers, notes)
+    return read_weights(source.place)
 
 
 def read_reference_model(path: Path, receivers: Mapping[str, Receiver]) -> ReferenceModel:

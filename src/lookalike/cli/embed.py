@@ -7,7 +7,9 @@ from pathlib import Path
 
 from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.job import build_job
-from lookalike.assembly.load import load_run
+from lookalike.assembly.run_model import run_and_model
+from lookalike.assembly.untrained import parts_of_embeddings
+from lookalike.cli.trained import report_model, reported_later
 from lookalike.durable import whole_file
 from lookalike.errors import ConfigError
 from lookalike.inference.table_files import save_table
@@ -17,40 +19,51 @@ SUFFIXES = (".npz", ".safetensors")
 
 
 def run_embed(
-    config: str,
+    config: str | None,
     split: str,
     out: str,
     overrides: Sequence[str],
     *,
+    model: str | None,
     exported: str | None,
     allow_program: bool,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
 ) -> None:
-    """Write the embeddings of one split of a YAML as a table."""
+    """Write the embeddings of one split of a YAML as a table.
+
+    Raises:
+        ConfigError: If both ``model`` and ``exported`` are given, or ``--out`` is no table.
+    """
     path = Path(out)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--out {out}: tables are written as {' or '.join(SUFFIXES)}.")
     read = ("Train",) if split == "Train" else ()
-    run = load_run(config, overrides, allow_import=allow_import, training=False, splits=read)
+    if model is not None and exported is not None:
+        raise ConfigError("--exported is another name of --model; give one of them.")
+    run, source = run_and_model(
+        config, model or exported, overrides, allow_import=allow_import, splits=read
+    )
+    if exported is not None and source is not None and source.kind != "exported":
+        raise ConfigError(f"--exported {exported}: not a folder of lookalike export; use --model.")
     log = RunLog(Path(run.config.Global.output_dir), "embed")
     try:
-        if exported is not None:
-            notes = list(run.notes)
+        if source is not None and source.kind == "exported":
             table = embedded_by_export(
-                run, exported, split, log, notes, allow_program=allow_program
+                run, source.place, split, log, list(run.notes), allow_program=allow_program
             )
         else:
-            job = build_job(
-                run,
-                training=False,
-                strict_device=strict_device,
-                need_evaluation=False,
-                allow_missing=allow_missing,
-            )
-            for note in job.notes:
-                log.line(f"note: {note}")
+            with reported_later():
+                job = build_job(
+                    run,
+                    training=False,
+                    strict_device=strict_device,
+                    need_evaluation=False,
+                    allow_missing=allow_missing,
+                    model=source,
+                )
+            report_model(job, log, parts_of_embeddings(run.config))
             table = embedded_split(job, split, log)
         with whole_file(path) as unfinished:
             save_table(table, unfinished)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.assembly.job import build_job
-from lookalike.assembly.load import load_run
+from lookalike.assembly.run_model import run_and_model
+from lookalike.assembly.untrained import parts_of_evaluation
+from lookalike.cli.trained import report_model, reported_later
 from lookalike.durable import write_whole
 from lookalike.retrieval import RetrievalResult
 from lookalike.screen import print_result
@@ -15,22 +17,31 @@ from lookalike.training import RunLog
 
 
 def run_evaluation(
-    config: str,
+    config: str | None,
     overrides: Sequence[str],
     *,
+    model: str | None,
     json_file: str | None,
     tables: str | None,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
     strict_device: bool,
 ) -> None:
-    """Evaluate the model of a YAML and print its metrics."""
-    run = load_run(config, overrides, allow_import=allow_import, training=False, evaluating=True)
-    job = build_job(run, training=False, strict_device=strict_device, allow_missing=allow_missing)
+    """Evaluate a model on the data of a YAML and print its metrics."""
+    run, source = run_and_model(
+        config, model, overrides, allow_import=allow_import, evaluating=True
+    )
+    with reported_later():
+        job = build_job(
+            run,
+            training=False,
+            strict_device=strict_device,
+            allow_missing=allow_missing,
+            model=source,
+        )
     log = RunLog(job.folder, "eval", quiet=json_file == "-")
     try:
-        for note in job.notes:
-            log.line(f"note: {note}")
+        report_model(job, log, parts_of_evaluation(run.config))
         result = job.evaluate(log, tables=None if tables is None else Path(tables))
         for line in result_lines(result):
             log.line(line)

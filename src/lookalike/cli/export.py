@@ -6,33 +6,49 @@ from collections.abc import Sequence
 
 from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
-from lookalike.assembly.load import load_run
+from lookalike.assembly.run_model import run_and_model
+from lookalike.assembly.untrained import parts_of_export
+from lookalike.cli.trained import report_model, reported_later
 from lookalike.errors import DataError
 from lookalike.training import RunLog
 
 
 def run_export(
-    config: str,
+    config: str | None,
     overrides: Sequence[str],
     *,
+    model: str | None,
     onnx: bool,
     images: int,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
+    allow_random_weights: bool,
 ) -> None:
     """Write a trained model to files that run without this package."""
-    run = load_run(config, overrides, allow_import=allow_import, training=False)
+    run, source = run_and_model(config, model, overrides, allow_import=allow_import)
     try:
-        job = build_job(run, training=False, need_evaluation=False, allow_missing=allow_missing)
+        with reported_later():
+            job = build_job(
+                run,
+                training=False,
+                need_evaluation=False,
+                allow_missing=allow_missing,
+                model=source,
+            )
     except DataError as error:
         raise DataError(
             f"{error}\nThe files are compared with the model on these images before they are kept. "
             "To compare them on noise instead: -o DataLoader.Eval=null"
         ) from error
     log = RunLog(job.folder, "export")
-    for note in job.notes:
-        log.line(f"note: {note}")
-    card = export(job, onnx=onnx, images=images, advance=lambda what: log.line(f"{what} ..."))
+    report_model(job, log, parts_of_export(run.config))
+    card = export(
+        job,
+        onnx=onnx,
+        images=images,
+        allow_random_weights=allow_random_weights,
+        advance=lambda what: log.line(f"{what} ..."),
+    )
     for name, parity in card["parity"].items():
         model, file = parity.recall1
         both = f"{model:.4f} for both" if model == file else f"{file:.4f} instead of {model:.4f}"

@@ -17,11 +17,13 @@ from lookalike.cli.options import (
     CleanListTarget,
     ConfigFile,
     Debug,
+    OptionalConfigFile,
     Overrides,
     Processes,
     Report,
     Restarts,
     StrictDevice,
+    TrainedModel,
     Workers,
 )
 from lookalike.errors import ConfigError
@@ -88,7 +90,8 @@ app.command()(embed)
 
 @app.command(name="export")
 def export_model(
-    config: ConfigFile,
+    config: OptionalConfigFile = None,
+    model: TrainedModel = None,
     override: Overrides = None,
     onnx: Annotated[bool, typer.Option(help="Write ONNX besides the torch.export file.")] = True,
     images: Annotated[
@@ -96,6 +99,10 @@ def export_model(
     ] = 64,
     allow_import: AllowImport = None,
     allow_missing: AllowMissing = None,
+    allow_random_weights: Annotated[
+        bool,
+        typer.Option("--allow-random-weights", help="Export a model that is not fully trained."),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a trained model to files, compared with the model before they are kept."""
@@ -106,10 +113,12 @@ def export_model(
         run_export(
             config,
             override or [],
+            model=model,
             onnx=onnx,
             images=images,
             allow_import=allow_import or [],
             allow_missing=allow_missing or [],
+            allow_random_weights=allow_random_weights,
         )
 
 

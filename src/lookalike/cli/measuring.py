@@ -13,18 +13,19 @@ from lookalike.cli.options import (
     AllowMissing,
     Augment,
     Codes,
-    ConfigFile,
     Debug,
     Expand,
     JsonFile,
     Memory,
     Metrics,
     Normalize,
+    OptionalConfigFile,
     Overrides,
     ProtocolName,
     ReRank,
     StrictDevice,
     TieRule,
+    TrainedModel,
 )
 from lookalike.errors import ConfigError
 
@@ -36,6 +37,7 @@ def evaluate(
     config: Annotated[
         str | None, typer.Option("-c", "--config", help="YAML whose model and data are measured.")
     ] = None,
+    model: TrainedModel = None,
     override: Overrides = None,
     query: Annotated[
         str | None, typer.Option("--query", help="Embedding table of the queries, without a YAML.")
@@ -72,10 +74,13 @@ def evaluate(
     strict_device: StrictDevice = False,
     debug: Debug = False,
 ) -> None:
-    """Measure retrieval: of a YAML's model (-c), or of embedding tables (--query, --gallery)."""
+    """Measure retrieval: of a model (-c, --model), or of embedding tables (--query, --gallery)."""
     with guarded(debug):
-        if (config is None) == (query is None):
-            raise ConfigError("give a YAML (-c) or embedding tables (--query, --gallery).")
+        if (config is None and model is None) == (query is None):
+            raise ConfigError(
+                "give a YAML (-c), a trained model (--model), or both; or embedding tables "
+                "(--query, --gallery)."
+            )
         if query is not None:
             with importing():
                 from lookalike.cli.evaluate_tables import run_table_evaluation
@@ -109,12 +114,13 @@ def evaluate(
         }
         if given := [name for name, value in only_tables.items() if value]:
             raise ConfigError(
-                f"{', '.join(given)} belongs to tables (--query); with -c the YAML decides."
+                f"{', '.join(given)} belongs to tables (--query); with -c or --model the YAML "
+                "decides."
             )
-        assert config is not None
         run_evaluation(
             config,
             override or [],
+            model=model,
             json_file=json_file,
             tables=tables,
             allow_import=allow_import or [],
@@ -176,12 +182,13 @@ def _table_options(
 
 
 def embed(
-    config: ConfigFile,
     out: Annotated[str, typer.Option("--out", help="The table: .npz or .safetensors.")],
     split: Annotated[str, typer.Option("--split", help="Query, Gallery, Eval or Train.")] = "Query",
+    config: OptionalConfigFile = None,
+    model: TrainedModel = None,
     exported: Annotated[
         str | None,
-        typer.Option("--exported", help="Compute with the files of this folder, on the CPU."),
+        typer.Option("--exported", help="A folder of lookalike export; as --model."),
     ] = None,
     allow_program: Annotated[
         bool,
@@ -195,7 +202,7 @@ def embed(
     strict_device: StrictDevice = False,
     debug: Debug = False,
 ) -> None:
-    """Write the embeddings of a YAML's split as a table."""
+    """Write the embeddings of a split as a table."""
     with guarded(debug):
         with importing():
             from lookalike.cli.embed import run_embed
@@ -205,6 +212,7 @@ def embed(
             split,
             out,
             override or [],
+            model=model,
             exported=exported,
             allow_program=allow_program,
             allow_import=allow_import or [],

@@ -7,6 +7,18 @@ from typing import Annotated, Literal
 import typer
 
 ConfigFile = Annotated[str, typer.Option("-c", "--config", help="YAML that describes the run.")]
+OptionalConfigFile = Annotated[
+    str | None,
+    typer.Option("-c", "--config", help="YAML; by default the one stored with --model."),
+]
+TrainedModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Run folder (its best model), checkpoint or weight file; by default of the YAML's "
+        "run folder.",
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("-o", "--override", help="Section.key=value, repeatable; +path=value adds a key."),

@@ -146,12 +146,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If the file is missing, damaged, or would need to run code.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / MODEL_FILE
-    if not path.is_file():
-        found = [path.with_name(path.name + s) for s in _SUFFIXES]
-        path = next((p for p in found if p.is_file()), path)
+    path = weight_file(Path(path))
     if path.exists() and not path.is_file():
         raise CheckpointError(f"{path}: not a regular file.")
     try:
@@ -177,6 +172,16 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not names_tensors:
         raise CheckpointError(f"{path}: holds no mapping from names to tensors.")
     return {key.removeprefix("module."): tensor for key, tensor in loaded.items()}
+
+
+def weight_file(path: Path) -> Path:
+    """Return the weight file that a path means: itself, one in the folder, or one with a suffix."""
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.is_file():
+        found = [path.with_name(path.name + s) for s in _SUFFIXES]
+        path = next((p for p in found if p.is_file()), path)
+    return path
 
 
 def _by_rows(path: Path) -> dict[str, Tensor]:

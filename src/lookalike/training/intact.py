@@ -43,14 +43,36 @@ def find_checkpoint(path: Path) -> Path:
         CheckpointError: If there is none; names those nearby.
     """
     for folder in (path, path / LATEST):
-        # the second one: the moment between the two renames of a replacement
-        for found in (folder, beside(folder, "previous")):
-            if (found / MANIFEST).is_file() and (found == folder or not folder.exists()):
-                return found
+        if (found := checkpoint_at(folder)) is not None:
+            return found
     near = sorted(p.parent.name for p in path.parent.glob(f"*/{MANIFEST}"))
     inside = sorted(p.parent.name for p in path.glob(f"*/{MANIFEST}"))
     known = ", ".join(inside or near) or "none"
     raise CheckpointError(f"{path}: no complete checkpoint here. Checkpoints nearby: {known}.")
+
+
+def checkpoint_at(folder: Path) -> Path | None:
+    """Return the folder that holds the checkpoint of this name, or None.
+
+    It is the hidden one next to it between the two renames of a replacement.
+    """
+    for found in (folder, beside(folder, "previous")):
+        if (found / MANIFEST).is_file() and (found == folder or not folder.exists()):
+            return found
+    return None
+
+
+def verify_model(folder: Path) -> dict[str, Any]:
+    """Check the files of the model, not the training state, and return the manifest.
+
+    Raises:
+        CheckpointError: Names the file that is missing or differs, and intact neighbours.
+        SetupError: If the system cannot read it.
+    """
+    try:
+        return _verified(folder, without=STATE_FILE)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}{_neighbours(folder)}") from error
 
 
 def verify_checkpoint(folder: Path) -> dict[str, Any]:
@@ -236,7 +258,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _verified(folder: Path, some: slice = slice(None)) -> dict[str, Any]:
+def _verified(folder: Path, some: slice = slice(None), without: str = "") -> dict[str, Any]:
     """Check the files, or some of them; return the manifest."""
     manifest = read_manifest(folder)
     try:
@@ -247,6 +269,8 @@ def _verified(folder: Path, some: slice = slice(None)) -> dict[str, Any]:
         if name not in files:
             raise CheckpointError(f"{folder}: the manifest does not list {name}.")
     for name, expected in list(files.items())[some]:
+        if name == without:
+            continue
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise CheckpointError(f"{folder}: {name} is missing.")
