@@ -158,7 +158,8 @@ class CheckpointError(LookalikeError):
 
 class ModelWarning(UserWarning):
     """The model is usable but may not be the intended one: some of its weights are random, or its
-    run has no best model."""
+    run has no best model.
+    """
 
 
 class ExportError(LookalikeError):

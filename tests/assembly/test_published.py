@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from lookalike import EmbeddingModel
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
-from lookalike.errors import CheckpointError, ConfigError
+from lookalike.errors import CheckpointError, ConfigError, ModelWarning
 
 PPLCNET = """\
 Global: {device: cpu, image_shape: [3, 32, 32], output_dir: OUT}
@@ -32,7 +32,8 @@ def pplcnet(tmp_path):
     yaml = tmp_path / "rec.yaml"
     yaml.write_text(PPLCNET.replace("OUT", str(tmp_path / "output")))
     run = load_run(yaml, ["Arch.Backbone.pretrained=False"], training=False)
-    model = build_job(run, training=False, need_evaluation=False).model.eval()
+    with pytest.warns(ModelWarning, match="backbone .* tensors"):
+        model = build_job(run, training=False, need_evaluation=False).model.eval()
     generator = torch.Generator().manual_seed(3)
     for name, buffer in model.named_buffers():
         if name.endswith(("running_mean", "running_var")):
@@ -83,7 +84,9 @@ def test_their_file_is_used_directly(pplcnet, meant):
     torch.testing.assert_close(embeddings(found), embeddings(model), rtol=0, atol=0)
     # of a whole model's file the backbone can be had alone; its classifier was cut off
     part = [f"Arch.Backbone.pretrained={folder / meant}", "Arch.Head.class_num=9"]
-    found = build_job(load_run(yaml, part, training=False), training=False, need_evaluation=False)
+    with pytest.warns(ModelWarning, match=r"random weights.*: neck \(4 of 4 tensors\)\."):
+        run = load_run(yaml, part, training=False)
+        found = build_job(run, training=False, need_evaluation=False)
     assert torch.equal(found.model.backbone.conv_stem.weight, model.backbone.conv_stem.weight)
     assert "missing" in " ".join(found.notes)
 
@@ -102,7 +105,8 @@ def test_a_backbones_own_file(pplcnet, monkeypatch):
     file.parent.mkdir()
     file.write_bytes(pickle.dumps(arrays, protocol=4))
     monkeypatch.setenv("LOOKALIKE_WEIGHTS", str(file.parent))  # `pretrained: True` finds it here
-    found = build_job(load_run(yaml, training=False), training=False, need_evaluation=False)
+    with pytest.warns(ModelWarning, match=r"random weights.*: neck \(4 of 4 tensors\)\."):
+        found = build_job(load_run(yaml, training=False), training=False, need_evaluation=False)
     assert torch.equal(found.model.backbone.conv_stem.weight, full.conv_stem.weight)
     assert any("PPLCNet_x0_25.pdparams" in note for note in found.notes)
     wrong = [f"Global.pretrained_model={file}", "Arch.Backbone.pretrained=False"]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import signal
+import warnings
 
 import onnx
 import pytest
@@ -18,7 +19,7 @@ from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.durable import staging
-from lookalike.errors import ConfigError, ExportError, SetupError
+from lookalike.errors import ConfigError, ExportError, ModelWarning, SetupError
 from lookalike.inference.export import (
     ONNX,
     PROGRAM,
@@ -36,11 +37,14 @@ from lookalike.types import EmbeddingTable
 def job_of(tiny, *overrides):
     options = [f"Global.save_inference_dir={tiny}/inference", *overrides]
     run = load_run(tiny / "run.yaml", options, training=False)
-    return build_job(run, training=False, need_evaluation=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ModelWarning)  # most models here are not trained
+        return build_job(run, training=False, need_evaluation=False)
 
 
 def exported(tiny, *overrides, **kwargs):
-    return export(job_of(tiny, *overrides), images=12, advance=lambda what: None, **kwargs)
+    options = {"images": 12, "allow_random_weights": True, "advance": lambda what: None}
+    return export(job_of(tiny, *overrides), **(options | kwargs))
 
 
 def test_the_files_compute_what_the_trained_model_computes(tiny):

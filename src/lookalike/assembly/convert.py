@@ -14,8 +14,8 @@ from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.facts import git_commit
 from lookalike.assembly.job import seed_of
 from lookalike.assembly.load import Run, locating
-from lookalike.assembly.model_source import find_model
-from lookalike.assembly.published import CARD, CONFIG, WEIGHTS, model_card, model_config
+from lookalike.assembly.model_source import CONFIG, find_model
+from lookalike.assembly.published import CARD, WEIGHTS, model_card, model_config
 from lookalike.assembly.start_weights import slim
 from lookalike.assembly.weight_files import read_source, refuse_backbone_alone
 from lookalike.durable import sync, synced, whole_file, whole_folder

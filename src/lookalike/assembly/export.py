@@ -23,15 +23,7 @@ from lookalike.assembly.parity import in_batches, own_drift
 from lookalike.assembly.start_weights import weights_source
 from lookalike.assembly.untrained import parts_of_export
 from lookalike.data import ImageDataset
-from lookalike.durable import (
-    file_sha256,
-    locked_folder,
-    remove,
-    rename,
-    staging,
-    sync,
-    synced,
-)
+from lookalike.durable import file_sha256, locked_folder, remove, rename, staging, sync, synced
 from lookalike.errors import CheckpointError, ConfigError, ExportError, LookalikeError, writing
 from lookalike.inference.export import (
     ONNX,

@@ -37,13 +37,12 @@ from lookalike.assembly.model import STOPS
 from lookalike.assembly.model_source import ModelSource, find_model, model_of, passed_over
 from lookalike.assembly.same_model import compare_with_stored
 from lookalike.assembly.start_weights import start_weights
-from lookalike.assembly.untrained import parts_of_evaluation, untrained_text
+from lookalike.assembly.untrained import parts_of_embeddings, parts_of_evaluation, untrained_text
 from lookalike.config import ComponentSpec
 from lookalike.config.schema import AnyArch, DistillationSection, SplitSection
 from lookalike.data import EndlessBatches, ImageDataset, PairedBatches
 from lookalike.data.image_files import listed_only
-from lookalike.errors import LookalikeError
-from lookalike.errors import ModelWarning
+from lookalike.errors import LookalikeError, ModelWarning
 from lookalike.models.distillation_model import chosen_model
 from lookalike.retrieval import RetrievalResult
 from lookalike.training import RunLog
@@ -137,7 +136,8 @@ def build_job(
         if need_evaluation or run.config.DataLoader.Eval is not None:
             _add_evaluation(job, training)
     if not training:
-        for doubt in [*job.doubts, job.untrained(parts_of_evaluation(run.config))]:
+        measured = parts_of_evaluation if job.evaluation else parts_of_embeddings
+        for doubt in [*job.doubts, job.untrained(measured(run.config))]:
             if doubt:
                 warnings.warn(doubt, ModelWarning, stacklevel=2)
     return job

@@ -16,9 +16,8 @@ from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.facts import versions
 from lookalike.assembly.load import Run
 from lookalike.assembly.model import build_model
+from lookalike.assembly.model_source import CONFIG, find_model
 from lookalike.assembly.start_weights import slim
-from lookalike.assembly.model_source import DESCRIPTION as CONFIG
-from lookalike.assembly.model_source import find_model
 from lookalike.config.global_section import GlobalSection
 from lookalike.config.schema import ArchSection, DistillationSection, SlimSection
 from lookalike.errors import CheckpointError, ConfigError, ModelWarning, masked

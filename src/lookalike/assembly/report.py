@@ -10,6 +10,7 @@ from torch import nn
 
 from lookalike.assembly.job import Job
 from lookalike.assembly.training import make_trainer
+from lookalike.assembly.untrained import parts_of_evaluation, weights_by_part
 from lookalike.data import ImageDataset
 from lookalike.training import RunLog
 
@@ -48,6 +49,7 @@ def check_report(job: Job) -> CheckReport:
     facts["data"] = data
     facts["shapes"] = job.built.shapes
     facts["parameters"] = _parameters(job)
+    facts["weights"] = weights_by_part(job.built)
     if job.train is not None:
         trainer = make_trainer(job, RunLog(quiet=True))
         steps = trainer.iterations_per_epoch // trainer.update.accumulate
@@ -63,6 +65,9 @@ def check_report(job: Job) -> CheckReport:
             "losses": trainer.update.loss_names,
         }
         facts["memory"] = _memory(job)
+    else:
+        untrained = job.untrained(parts_of_evaluation(job.run.config))
+        facts["warnings"] = [doubt for doubt in [*job.doubts, untrained] if doubt]
     facts["notes"] = job.notes
     return CheckReport(facts)
 

@@ -20,8 +20,9 @@ from lookalike.assembly.feature_cache import FeatureCache
 from lookalike.assembly.initial_fit import fit_to_images
 from lookalike.assembly.job import Job, seed_of
 from lookalike.assembly.load import Run, locating
+from lookalike.assembly.model_source import CONFIG
 from lookalike.assembly.parts import make_loss, make_metrics, make_optimizer
-from lookalike.assembly.published import CARD, CONFIG, model_card, model_config
+from lookalike.assembly.published import CARD, model_card, model_config
 from lookalike.assembly.scopes import modules_in_scope
 from lookalike.assembly.several import prepare_several
 from lookalike.assembly.step_settings import change_passes

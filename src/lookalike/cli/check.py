@@ -10,6 +10,7 @@ from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.assembly.model import STOPS
 from lookalike.assembly.report import check_report
+from lookalike.cli.trained import reported_later
 from lookalike.screen import print_result
 
 
@@ -23,7 +24,7 @@ def run_check(
 ) -> None:
     """Build a run without starting it and print what it consists of."""
     run = load_run(config, overrides, allow_import=allow_import)
-    with brief_draws():
+    with brief_draws(), reported_later():
         job = build_job(
             run,
             training=run.config.DataLoader.Train is not None,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lookalike.assembly.embedding import embedded_by_export, embedded_split
 from lookalike.assembly.job import build_job
+from lookalike.assembly.model_source import ModelSource
 from lookalike.assembly.run_model import run_and_model
 from lookalike.assembly.untrained import parts_of_embeddings
 from lookalike.cli.trained import report_model, reported_later
@@ -42,11 +43,9 @@ def run_embed(
     read = ("Train",) if split == "Train" else ()
     if model is not None and exported is not None:
         raise ConfigError("--exported is another name of --model; give one of them.")
-    run, source = run_and_model(
-        config, model or exported, overrides, allow_import=allow_import, splits=read
-    )
-    if exported is not None and source is not None and source.kind != "exported":
-        raise ConfigError(f"--exported {exported}: not a folder of lookalike export; use --model.")
+    run, source = run_and_model(config, model, overrides, allow_import=allow_import, splits=read)
+    if exported is not None:
+        source = ModelSource(exported, "exported")
     log = RunLog(Path(run.config.Global.output_dir), "embed")
     try:
         if source is not None and source.kind == "exported":

@@ -77,10 +77,7 @@ def evaluate(
     """Measure retrieval: of a model (-c, --model), or of embedding tables (--query, --gallery)."""
     with guarded(debug):
         if (config is None and model is None) == (query is None):
-            raise ConfigError(
-                "give a YAML (-c), a trained model (--model), or both; or embedding tables "
-                "(--query, --gallery)."
-            )
+            raise ConfigError("give a YAML (-c), a model (--model), or tables (--query).")
         if query is not None:
             with importing():
                 from lookalike.cli.evaluate_tables import run_table_evaluation
@@ -114,8 +111,7 @@ def evaluate(
         }
         if given := [name for name, value in only_tables.items() if value]:
             raise ConfigError(
-                f"{', '.join(given)} belongs to tables (--query); with -c or --model the YAML "
-                "decides."
+                f"{', '.join(given)} belongs to tables (--query); else the YAML decides."
             )
         run_evaluation(
             config,
