@@ -84,8 +84,8 @@ def test_their_file_is_used_directly(pplcnet, meant):
     torch.testing.assert_close(embeddings(found), embeddings(model), rtol=0, atol=0)
     # of a whole model's file the backbone can be had alone; its classifier was cut off
     part = [f"Arch.Backbone.pretrained={folder / meant}", "Arch.Head.class_num=9"]
+    run = load_run(yaml, part, training=False)
     with pytest.warns(ModelWarning, match=r"random weights.*: neck \(4 of 4 tensors\)\."):
-        run = load_run(yaml, part, training=False)
         found = build_job(run, training=False, need_evaluation=False)
     assert torch.equal(found.model.backbone.conv_stem.weight, model.backbone.conv_stem.weight)
     assert "missing" in " ".join(found.notes)

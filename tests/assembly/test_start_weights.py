@@ -6,11 +6,9 @@ from conftest import trainer_of
 
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
+from lookalike.assembly.model_source import model_of
 from lookalike.assembly.published import load_published, model_config
-from lookalike.assembly.start_weights import weights_source
-from lookalike.errors import CheckpointError
-
-UNTRAINED = "the model has no trained weights"
+from lookalike.errors import CheckpointError, ModelWarning
 
 
 def job_of(tiny, *overrides, training=False):
@@ -18,23 +16,28 @@ def job_of(tiny, *overrides, training=False):
     return build_job(run, training=training, need_evaluation=False)
 
 
-def test_a_model_without_trained_weights_is_told_when_it_is_measured(tiny):
-    assert any(UNTRAINED in note for note in job_of(tiny).notes)
-    assert not any(UNTRAINED in note for note in job_of(tiny, training=True).notes)
+def test_a_model_without_trained_weights_is_reported_when_it_is_measured(tiny):
+    text = r"random weights.*: backbone \(75 of 75 tensors\); neck \(2 of 2 tensors\)\. "
+    with pytest.warns(ModelWarning, match=text):
+        job_of(tiny)
+    job_of(tiny, training=True)  # warnings are errors here
     trainer_of(tiny, "Global.epochs=1").run()
     trained = job_of(tiny, f"Global.pretrained_model={tiny}/output/latest")
-    assert not any(UNTRAINED in note for note in trained.notes)
+    assert trained.untrained(["backbone", "neck", "head"]) == ""
     assert any("latest" in note and "tensors" in note for note in trained.notes), trained.notes
 
 
 def test_an_evaluation_takes_a_checkpoint_before_pretrained_weights(tiny):
-    both = ("Global.pretrained_model=one", "Global.checkpoints=two")
+    one, two = tiny / "one.pth", tiny / "two.pth"
+    for file in (one, two):
+        torch.save({}, file)
+    both = (f"Global.pretrained_model={one}", f"Global.checkpoints={two}")
     run = load_run(tiny / "run.yaml", both, training=False)
-    assert weights_source(run, training=False) == "two"
-    assert weights_source(run, training=True) == "one"
+    assert model_of(run).place == str(two)
+    assert model_of(run, training=True).place == str(one)
     for nothing in ("null", "False", "True"):
         run = load_run(tiny / "run.yaml", [f"Global.pretrained_model={nothing}"], training=False)
-        assert weights_source(run, training=False) is None
+        assert model_of(run) is None
 
 
 def test_weights_are_those_of_the_file_and_a_part_may_be_left_out(tiny):
@@ -72,7 +75,8 @@ def test_weights_are_those_of_the_file_and_a_part_may_be_left_out(tiny):
     ],
 )  # fmt: skip
 def test_a_published_model_says_how_its_embeddings_are_made_and_compared(tiny, overrides, compare):
-    job = job_of(tiny, *overrides)
+    with pytest.warns(ModelWarning, match="random weights"):
+        job = job_of(tiny, *overrides)
     config = model_config(job.run, job.built)
     assert config["compare"] == compare
     assert config["image_shape"] == [3, 32, 32]

@@ -13,7 +13,6 @@ from lookalike.data.classes import share_cameras, share_classes
 from lookalike.data.datasets import MixedDataset
 from lookalike.durable import synced
 from lookalike.errors import CheckpointError, DataError
-from lookalike.training.intact import find_checkpoint
 
 CLASSES = "classes.json"
 _LARGEST = 1_000_000_000
@@ -94,11 +93,11 @@ def write_class_names(folder: Path, source: str | None) -> None:
 
 
 def class_names_of_weights(source: str) -> list[str] | None:
-    """Return the class names that stand next to a weight file or in a checkpoint or run folder."""
+    """Return the class names next to a weight file, or in the folder of a model."""
     path = Path(source)
-    if not path.is_dir():
-        return read_class_names(path.parent) if path.is_file() else None
-    return read_class_names(path if (path / CLASSES).is_file() else find_checkpoint(path))
+    if path.is_dir():
+        return read_class_names(path)
+    return read_class_names(path.parent) if path.is_file() else None
 
 
 def read_class_names(folder: Path) -> list[str] | None:

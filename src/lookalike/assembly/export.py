@@ -20,7 +20,6 @@ from lookalike.assembly.facts import versions
 from lookalike.assembly.job import Job
 from lookalike.assembly.parity import compare as _compare
 from lookalike.assembly.parity import in_batches, own_drift
-from lookalike.assembly.start_weights import weights_source
 from lookalike.assembly.untrained import parts_of_export
 from lookalike.data import ImageDataset
 from lookalike.durable import file_sha256, locked_folder, remove, rename, staging, sync, synced
@@ -106,7 +105,7 @@ def export(
             run = load(unfinished / name)
             parity[name] = _compare(name, run, sample, expected, labels, own)
         card["parity"] = parity
-        write_class_names(unfinished, weights_source(job.run, training=False))
+        write_class_names(unfinished, None if job.source is None else job.source.place)
         card["files"] = {path.name: file_sha256(path) for path in sorted(unfinished.iterdir())}
         with synced(unfinished / CARD) as file:
             file.write((json.dumps(card, indent=1, default=vars) + "\n").encode())

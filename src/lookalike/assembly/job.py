@@ -187,7 +187,7 @@ def _add_evaluation(job: Job, training: bool) -> None:
         job.evaluation = build_evaluation(
             job.run,
             num_workers=worker_limit(job.notes),
-            trained_classes=partial(_trained_classes, job, training),
+            trained_classes=partial(_trained_classes, job),
         )
         job.notes += job.evaluation.notes
         num_classes = getattr(getattr(chosen_model(job.model), "head", None), "num_classes", None)
@@ -195,12 +195,11 @@ def _add_evaluation(job: Job, training: bool) -> None:
             job.evaluation.query.dataset.check_labels(num_classes)
 
 
-def _trained_classes(job: Job, training: bool) -> Sequence[str] | None:
+def _trained_classes(job: Job) -> Sequence[str] | None:
     """Return the names of the head's classes: of the weights, else of the training list."""
     if job.train is not None:
         return class_names_of(job.train)
-    source = weights_source(job.run, training)
-    names = None if source is None else class_names_of_weights(source)
+    names = None if job.source is None else class_names_of_weights(job.source.place)
     if names is not None:
         return names
     loaders = job.run.document.data.get("DataLoader")
