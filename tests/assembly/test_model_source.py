@@ -79,7 +79,8 @@ def test_without_a_best_model_the_latest_is_used_and_reported(copied):
     assert f"the only one of {output}, which has no best_model" in str(job.source)
     with pytest.warns(ModelWarning, match="has no best_model"):
         EmbeddingModel.from_pretrained(output)
-    shutil.rmtree(output / "latest")
+    for name in ("latest", ".latest.previous"):
+        shutil.rmtree(output / name)
     with pytest.raises(CheckpointError, match="epoch_1"):
         find_model(output)
 
@@ -182,9 +183,7 @@ def test_a_yaml_of_another_model_is_refused_even_if_the_tensors_fit(copied, old,
         changed = changed.replace("in_channels: 96", "embedding_size: 96")
         changed = changed.replace("out_channels: 16", "class_num: 16")
     if new.endswith("resnet18"):
-        changed = changed.replace("in_channels: 96", "in_channels: 512").replace(
-            "name: avg_pool", "name: avgpool"
-        )
+        changed = changed.replace("in_channels: 96", "in_channels: 512")
     if new.endswith("8") and "resnet" not in new:
         changed = changed.replace("embedding_size: 16", "embedding_size: 8")
     yaml.write_text(changed)
