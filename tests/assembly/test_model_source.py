@@ -16,6 +16,8 @@ from lookalike.assembly.run_model import run_and_model
 from lookalike.assembly.untrained import parts_of_evaluation, parts_of_export, weights_by_part
 from lookalike.errors import CheckpointError, ConfigError, ModelWarning
 
+pytestmark = pytest.mark.filterwarnings("error::lookalike.errors.ModelWarning")
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

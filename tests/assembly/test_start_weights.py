@@ -10,6 +10,8 @@ from lookalike.assembly.model_source import model_of
 from lookalike.assembly.published import load_published, model_config
 from lookalike.errors import CheckpointError, ModelWarning
 
+pytestmark = pytest.mark.filterwarnings("error::lookalike.errors.ModelWarning")
+
 
 def job_of(tiny, *overrides, training=False):
     run = load_run(tiny / "run.yaml", overrides, training=training)

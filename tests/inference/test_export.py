@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import signal
-import warnings
 
 import onnx
 import pytest
@@ -19,7 +18,7 @@ from lookalike.assembly.export import export
 from lookalike.assembly.job import build_job
 from lookalike.assembly.load import load_run
 from lookalike.durable import staging
-from lookalike.errors import ConfigError, ExportError, ModelWarning, SetupError
+from lookalike.errors import ConfigError, ExportError, SetupError
 from lookalike.inference.export import (
     ONNX,
     PROGRAM,
@@ -37,9 +36,7 @@ from lookalike.types import EmbeddingTable
 def job_of(tiny, *overrides):
     options = [f"Global.save_inference_dir={tiny}/inference", *overrides]
     run = load_run(tiny / "run.yaml", options, training=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ModelWarning)  # most models here are not trained
-        return build_job(run, training=False, need_evaluation=False)
+    return build_job(run, training=False, need_evaluation=False)
 
 
 def exported(tiny, *overrides, **kwargs):
