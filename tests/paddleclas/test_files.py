@@ -18,6 +18,7 @@ from lookalike.errors import CheckpointError
 from lookalike.paddleclas.files import read_reference, reference_file
 from lookalike.paddleclas.pickles import NAMES_KEY, SLICES_KEY, read_pickle
 from lookalike.paddleclas.tensor_files import read_exported
+from lookalike.pickles import Machine
 
 STATE = {
     "fc.weight": np.arange(6, dtype=np.float32).reshape(3, 2),
@@ -317,7 +318,5 @@ def test_reading_imports_no_torch(tmp_path):
 
 
 def test_our_machine_is_the_one_in_python():
-    from lookalike.paddleclas.pickles import _Unpickler
-
-    assert issubclass(_Unpickler, pickle._Unpickler)
-    assert _Unpickler(io.BytesIO(pickle.dumps([1])), 1000).load() == [1]
+    assert issubclass(Machine, pickle._Unpickler)
+    assert Machine(io.BytesIO(pickle.dumps([1])), {}, 1000).load() == [1]

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lookalike.archives import check_unpacked_size
 from lookalike.errors import CheckpointError, SetupError
 from lookalike.models.tables import of_model, tables_in
+from lookalike.models.torch_files import read_torch_file
 from lookalike.models.weight_packages import PACKAGES
 
 WEIGHTS_VARIABLE = "LOOKALIKE_WEIGHTS"
@@ -152,8 +151,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return {**load_file(path), **_by_rows(path)}
-        check_unpacked_size(path)
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        loaded: Any = read_torch_file(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such weight file.") from error
     except Exception as error:  # noqa: BLE001 - damaged files fail in every way

@@ -1,9 +1,8 @@
 """Reading the reference's pickles (``.pdparams``, ``.pdopt``, ``.pdema``) without trusting them.
 
-A pickle is a program. Here it can only build numbers, texts, lists, tuples, dictionaries and plain
-arrays: every other name it asks for is refused before anything is called, arrays are made by our
-own code from the bytes in the file, and sizes are compared with the file before anything is
-allocated.
+:mod:`lookalike.pickles` runs the pickle. Here are the stand-ins: a file can build numbers, texts,
+lists, tuples, dictionaries and plain arrays. Arrays are made by our own code from the bytes in the
+file, and sizes are compared with the file before anything is allocated.
 """
 
 from __future__ import annotations
@@ -11,14 +10,20 @@ from __future__ import annotations
 import codecs
 import math
 import mmap
-import pickle
-import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import CheckpointError
+from lookalike.errors import CheckpointError, cut
+from lookalike.pickles import (
+    MAX_RATIO,
+    SPARED_BYTES,
+    Allowed,
+    Machine,
+    Refused,
+    StandIn,
+    check_nesting,
+    ordered_dict,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +31,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.generic]
 
-MAX_NODES = 1_000_000
-MAX_DEPTH = 100
-# what a file may become: a pickle can name a large thing many times, and each time a copy is made
-MAX_RATIO = 8
-SPARED_BYTES = 64_000_000
 _KINDS = "biuf"
 # numpy's own limit; the product of a long list of large numbers takes for ever
 _MOST_SIDES = 64
@@ -39,10 +39,6 @@ _ORDERS = ("<", ">", "|", "=")
 # the keys under which the reference describes its own file
 NAMES_KEY = "StructuredToParameterName@@"
 SLICES_KEY = "UnpackBigParamInfor@@"
-
-
-class Refused(pickle.UnpicklingError):
-    """The file asks for something that weights do not need."""
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -61,7 +57,9 @@ def read_pickle(path: str | Path) -> Any:
                 raise CheckpointError(f"{path}: the file is empty.")
             limit = MAX_RATIO * size + SPARED_BYTES
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                return joined(_Plain(limit).of(_Unpickler(view, limit).load()))
+                found = Machine(view, _ALLOWED, limit).load()
+                check_nesting(found)
+                return joined(_Plain(limit).of(found))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file.") from error
     except Refused as error:
@@ -103,7 +101,7 @@ def _text(value: Any) -> str:
     return value
 
 
-class _DType:
+class _DType(StandIn):
     """Stands for ``numpy.dtype`` while the file is read."""
 
     def __init__(self, code: str = "", align: Any = False, copy: Any = False) -> None:
@@ -116,7 +114,7 @@ class _DType:
         import numpy as np
 
         if self.code[:1] not in _KINDS or self.order not in _ORDERS:
-            raise Refused(f"it holds an array of '{self.code}', not of numbers")
+            raise Refused(f"it holds an array of {cut(self.code)}, not of numbers")
         order: Any = "=" if self.order == "|" else self.order
         dtype = np.dtype(self.code).newbyteorder(order)
         if dtype.itemsize > 8:
@@ -124,11 +122,14 @@ class _DType:
         return dtype
 
 
-class _Array:
+class _Array(StandIn):
     """Stands for ``numpy.ndarray`` while the file is read."""
 
     array: Any = None
-    count: Callable[[int], None]
+
+    def num_bytes(self) -> int:
+        """Return the bytes of the array, if it was made at once."""
+        return 0 if self.array is None else int(self.array.nbytes)
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
@@ -187,7 +188,7 @@ def _pair(items: Any = ()) -> tuple[Any, ...]:
     return tuple(items)
 
 
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+_ALLOWED: Allowed = {
     **{
         (f"{module}.multiarray", name): stand_in
         for module in ("numpy.core", "numpy._core")
@@ -202,60 +203,17 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): _encoded,
     ("builtins", "tuple"): _pair,
     ("__builtin__", "tuple"): _pair,
-    ("collections", "OrderedDict"): dict,
+    ("collections", "OrderedDict"): ordered_dict,
 }
 
 
-class _Unpickler(pickle._Unpickler):
-    """The interpreter's pickle machine in Python, whose memory cannot be made to grow by a number.
-
-    (The one in C allocates as many places as the file names, before it looks at them.)
-    """
-
-    def __init__(self, file: BinaryIO | mmap.mmap, limit: int) -> None:
-        super().__init__(file, encoding="latin1")
-        self.limit, self.left = limit, limit
-
-    def count(self, size: int) -> None:
-        """Refuse to make more than the file can stand for."""
-        self.left -= size
-        if self.left < 0:
-            raise Refused(f"it unfolds to more than {self.limit:,} bytes")
-
-    def _call(self, stand_in: Callable[..., Any], *args: Any) -> Any:
-        made = stand_in(*args)
-        self.count(sys.getsizeof(made))
-        if isinstance(made, _Array):
-            made.count = self.count
-            self.count(0 if made.array is None else made.array.nbytes)
-        return made
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return our stand-in for a name, or refuse it."""
-        try:
-            stand_in = _ALLOWED[module, name]
-        except KeyError:
-            raise Refused(
-                f"it asks for {module}.{name}, which weights do not need and which could run code"
-            ) from None
-        return stand_in if stand_in in (_DType, _no_array) else partial(self._call, stand_in)
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Refuse references to things outside the file."""
-        raise Refused("it refers to something outside the file")
-
-
 class _Plain:
-    """Turns stand-ins into what they stand for, and bounds what a small file can unfold to."""
+    """Turns stand-ins into what they stand for, and bounds the bytes of arrays that are shared."""
 
     def __init__(self, limit: int) -> None:
-        self.left = MAX_NODES
         self.limit, self.bytes_left = limit, limit
 
-    def of(self, value: Any, depth: int = 0) -> Any:
-        self.left -= 1
-        if self.left < 0 or depth > MAX_DEPTH:
-            raise Refused(f"it unfolds to more than {MAX_NODES:,} values or {MAX_DEPTH} levels")
+    def of(self, value: Any) -> Any:
         if isinstance(value, _Array):
             if value.array is None:
                 raise Refused("it holds an array without content")
@@ -264,18 +222,12 @@ class _Plain:
                 raise Refused(f"it unfolds to more than {self.limit:,} bytes")
             return value.array
         if isinstance(value, dict):
-            return {self._key(key): self.of(item, depth + 1) for key, item in value.items()}
+            return {key: self.of(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            items = [self.of(item, depth + 1) for item in value]
+            items = [self.of(item) for item in value]
             return items if isinstance(value, list) else tuple(items)
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             raise Refused("it holds a number of more than 64 bits")
         if value is None or isinstance(value, bool | int | float | str | bytes):
             return value
         raise Refused(f"it holds a {type(value).__name__.strip('_')}, which weights do not")
-
-    @staticmethod
-    def _key(key: Any) -> str | int:
-        if isinstance(key, str) or (isinstance(key, int) and key.bit_length() <= _MOST_BITS):
-            return key
-        raise Refused("it has a key that is neither a name nor a number")

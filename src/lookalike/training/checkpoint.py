@@ -24,14 +24,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lookalike import processes
-from lookalike.archives import check_unpacked_size
 from lookalike.durable import file_sha256, remove, rename, sync, synced
 from lookalike.errors import CheckpointError, LookalikeError, SetupError, system_error, why
 from lookalike.faults import fault_point
 from lookalike.models.sharded import Rows
 from lookalike.models.tables import Part, Tables, of_model, tables_in, write_tables
+from lookalike.models.torch_files import read_torch_file
 from lookalike.models.weights import MODEL_FILE
 from lookalike.training.evaluated import EVALUATED_FILE, with_evaluation
+from lookalike.pickles import Refused
 from lookalike.training.intact import (
     FORMAT,
     MANIFEST,
@@ -259,18 +260,19 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
 
 def _read(folder: Path, facts: dict[str, Any], mapped: bool = False) -> Checkpoint:
     try:
-        check_unpacked_size(folder / STATE_FILE)
         model: dict[str, Any] = load_file(folder / MODEL_FILE)
-        state = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True, mmap=mapped)
+        state = read_torch_file(folder / STATE_FILE, mapped=mapped, walked=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"{STATE_FILE} holds a {type(state).__name__}")
         if EVALUATED_FILE in facts["files"]:
-            check_unpacked_size(folder / EVALUATED_FILE)
-            added = torch.load(folder / EVALUATED_FILE, map_location="cpu", weights_only=True)
+            added = read_torch_file(folder / EVALUATED_FILE, walked=True)
             state = with_evaluation(state, added)
         tables = tables_in(folder)
     except Exception as error:  # noqa: BLE001 - a file made to deceive fails in every way
+        reason = str(error) if isinstance(error, Refused) else type(error).__name__
         raise CheckpointError(
-            f"{folder}: cannot be read though its checksums fit ({type(error).__name__}); it was "
-            "not written by this program."
+            f"{folder}: cannot be read though its checksums fit ({reason}); it was not written by "
+            "this program."
         ) from error
     lacking = {} if tables is None else of_model(tables.about)
     model |= {key: stand_in(name) for key, name in lacking.items()}
