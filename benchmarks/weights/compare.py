@@ -29,7 +29,7 @@ from lookalike.assembly.weight_files import Receiver, read_model
 from lookalike.errors import CheckpointError
 from lookalike.models import cut_backbone
 from lookalike.models.downscale_dropout import DownscaleDropout
-from lookalike.models.weights import load_state
+from lookalike.models.loading import load_state
 from lookalike.paddleclas import stop_layer_candidates
 from lookalike.paddleclas.weight_keys import translate_weights
 

@@ -5,7 +5,8 @@ from torch import nn
 from lookalike.errors import CheckpointError
 from lookalike.models import EmbeddingModel
 from lookalike.models.fit_to_data import class_means, lda
-from lookalike.models.weights import load_state, read_weights
+from lookalike.models.loading import load_state
+from lookalike.models.weights import read_weights
 
 
 def test_frozen_statistics_stay_through_training():

@@ -5,7 +5,7 @@ import torch
 from golden_cases import arrays, cases
 
 from lookalike import build
-from lookalike.models.weights import load_state
+from lookalike.models.loading import load_state
 from lookalike.optim import parameter_groups
 from lookalike.optim.groups import collect_rules
 from lookalike.paddleclas.weight_keys import translate_weights

@@ -20,7 +20,7 @@ from lookalike.assembly.start_weights import slim
 from lookalike.assembly.weight_files import read_source, refuse_backbone_alone
 from lookalike.durable import sync, synced, whole_file, whole_folder
 from lookalike.errors import ConfigError
-from lookalike.models.weights import LoadReport, load_state
+from lookalike.models.loading import LoadReport, load_state
 
 
 def convert(

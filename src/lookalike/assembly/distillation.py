@@ -11,7 +11,7 @@ from lookalike.assembly.model import BuiltModel, build_model
 from lookalike.assembly.weight_files import Receiver, read_model
 from lookalike.config.schema import AnyArch, ArchSection, DistillationSection
 from lookalike.models.distillation_model import DistillationModel
-from lookalike.models.weights import load_state
+from lookalike.models.loading import load_state
 
 
 @dataclass

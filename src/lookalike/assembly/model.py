@@ -24,13 +24,9 @@ from lookalike.errors import ConfigError, Problem, SetupError
 from lookalike.models.backbones.image_size import resampled
 from lookalike.models.evaluating import evaluating
 from lookalike.models.feature_tap import FeatureTap, cut_backbone, freeze_up_to
+from lookalike.models.loading import LoadReport, load_state
 from lookalike.models.weight_packages import PACKAGES
-from lookalike.models.weights import (
-    LoadReport,
-    find_pretrained,
-    is_address,
-    load_state,
-)
+from lookalike.models.weights import find_pretrained, is_address
 
 STOPS = "Training would stop here:"
 """How the note begins that says so."""

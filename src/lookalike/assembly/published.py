@@ -22,7 +22,8 @@ from lookalike.config.global_section import GlobalSection
 from lookalike.config.schema import ArchSection, DistillationSection, SlimSection
 from lookalike.errors import CheckpointError, ConfigError, ModelWarning, masked
 from lookalike.models.embedding_model import EmbeddingModel as PlainEmbeddingModel
-from lookalike.models.weights import MODEL_FILE, load_state, read_weights
+from lookalike.models.loading import load_state
+from lookalike.models.weights import MODEL_FILE, read_weights
 from lookalike.training.intact import BEST
 
 CARD, WEIGHTS = "README.md", MODEL_FILE

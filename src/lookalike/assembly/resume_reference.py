@@ -19,8 +19,9 @@ from lookalike.assembly.dialect import (
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.weight_files import ReferenceModel, read_reference_model
 from lookalike.errors import CheckpointError
+from lookalike.models.loading import load_state
 from lookalike.models.sharded import sharded_parameters
-from lookalike.models.weights import load_state
+from lookalike.models.weight_numbers import bad_numbers, other_kind
 from lookalike.optim import ScheduledOptimizer
 from lookalike.optim.rms_prop import RMSProp
 from lookalike.training import Trainer
@@ -135,7 +136,10 @@ def _load_optimizer(
         for parameter in group["params"]:
             key = keys[parameter]
             own = slots.get(names.get(key, ""), {})
-            state = _state(optimizer.optimizer, group, own, parameter, key)
+            try:
+                state = _state(optimizer.optimizer, group, own, parameter, key)
+            except CheckpointError as error:
+                raise CheckpointError(f"{path.with_suffix('.pdopt')}: {error}.") from error
             if state is None:
                 missing.append(key)
             elif state:
@@ -168,14 +172,22 @@ def _state(
         if theirs not in slots:
             return None
         array = to_our_layout(key, slots[theirs]).copy(order="C")
-        made[ours] = torch.from_numpy(array).to(parameter.device)
-        if made[ours].shape != parameter.shape:
+        found = torch.from_numpy(array)
+        if found.shape != parameter.shape:
             return None
+        reason = other_kind(found, parameter) or bad_numbers(key, found, parameter)
+        if reason:
+            raise CheckpointError(f"{theirs} of {key} {reason}")
+        made[ours] = found.to(parameter.device, parameter.dtype)
     if "exp_avg" in made:
         power = slots.get("beta1_pow_acc")
         if power is None:
             return None
+        decay = group["betas"][0]
+        value = float(power.reshape(-1)[0]) if power.size == 1 else math.nan
+        if not 0 < value < 1 or not 0 < decay < 1:
+            raise CheckpointError(f"beta1_pow_acc of {key} is {value:g}, no power of {decay:g}")
         # the reference multiplies once before the first step
-        steps = round(math.log(float(power.reshape(-1)[0])) / math.log(group["betas"][0])) - 1
-        made["step"] = torch.tensor(float(steps))
+        steps = round(math.log(value) / math.log(decay)) - 1
+        made["step"] = torch.tensor(float(max(steps, 0)))
     return made

@@ -15,15 +15,10 @@ from lookalike.assembly.untrained import mark_untrained
 from lookalike.assembly.weight_files import read_source, refuse_backbone_alone
 from lookalike.config.schema import SlimSection
 from lookalike.errors import SetupError
+from lookalike.models.loading import load_state, matches_any
 from lookalike.models.pruning import prune_filters
 from lookalike.models.quantization import quantize_for_training
-from lookalike.models.weights import (
-    WEIGHTS_VARIABLE,
-    is_address,
-    load_state,
-    local_copy,
-    matches_any,
-)
+from lookalike.models.weights import WEIGHTS_VARIABLE, is_address, local_copy
 from lookalike.training.sharded_state import own_model
 
 

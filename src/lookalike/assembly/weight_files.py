@@ -18,7 +18,8 @@ from lookalike.assembly.dialect import (
 )
 from lookalike.assembly.model_source import ModelSource
 from lookalike.errors import CheckpointError, ConfigError
-from lookalike.models.weights import matches_any, read_weights
+from lookalike.models.loading import matches_any, shown_key
+from lookalike.models.weights import read_weights
 
 _WHOLE = ("backbone.", "neck.", "head.")
 # tensors of the reference's losses; only a resumed run has a use for them
@@ -160,7 +161,7 @@ def refuse_backbone_alone(
     parts = (*_WHOLE, "models.")
     if any(key.startswith(parts) for key in state) or matches_any("backbone.x", allow_missing):
         return
-    shown = ", ".join(list(state)[:3])
+    shown = ", ".join(map(shown_key, list(state)[:3]))
     raise CheckpointError(
         f"{source}: holds no backbone., neck. or head. tensors but {shown}, ...: the weights of a "
         "backbone alone. Give the file as Arch.Backbone.pretrained."

@@ -1,142 +1,31 @@
-"""Pretrained weights: where they come from, and loading them completely or not at all."""
+"""Weight files: reading them, and where pretrained weights come from."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from lookalike.errors import CheckpointError, SetupError
+from lookalike.models.loading import shown_key
 from lookalike.models.tables import of_model, tables_in
 from lookalike.models.torch_files import read_torch_file
 from lookalike.models.weight_packages import PACKAGES
 
 WEIGHTS_VARIABLE = "LOOKALIKE_WEIGHTS"
 
-MAX_SHOWN = 20
 MODEL_FILE = "model.safetensors"
+_LONGEST_HEADER = 10_000_000
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 # of the reference; whoever asks for the file reads it
 _THEIR_SUFFIX = ".pdparams"
-
-
-@dataclass
-class LoadReport:
-    """What a weight file gave to a model, by key."""
-
-    source: str
-    loaded: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    left_over: list[str] = field(default_factory=list)
-    other_shape: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        parts = [f"{len(self.loaded)} tensors loaded"]
-        for what, keys in self._differences():
-            if keys:
-                shown = ", ".join(keys[:6]) + (", ..." if len(keys) > 6 else "")
-                parts.append(f"{len(keys)} {what} ({shown})")
-        return f"{self.source}: " + "; ".join(parts)
-
-    def _differences(self) -> list[tuple[str, list[str]]]:
-        return [
-            ("missing", self.missing),
-            ("left over", self.left_over),
-            ("of another shape", self.other_shape),
-        ]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every tensor found its place and every place its tensor."""
-        return not any(keys for _, keys in self._differences())
-
-    def table(self) -> str:
-        """Return what was loaded and what was not, a line for each tensor that was not.
-
-        Example:
-            >>> print(LoadReport("a.pth", ["fc.bias"], ["fc.weight"]).table())
-            a.pth
-              loaded              1
-              missing             1
-                  fc.weight
-              left over           0
-              of another shape    0
-        """
-        lines = [self.source, f"  {'loaded':16}{len(self.loaded):5}"]
-        for what, keys in self._differences():
-            lines.append(f"  {what:16}{len(keys):5}")
-            lines += [f"      {key}" for key in keys[:MAX_SHOWN]]
-            if len(keys) > MAX_SHOWN:
-                lines.append(f"      ... and {len(keys) - MAX_SHOWN} more")
-        return "\n".join(lines)
-
-
-def load_state(
-    module: nn.Module,
-    state: Mapping[str, Tensor],
-    *,
-    source: str,
-    allow_missing: Sequence[str] = (),
-    allow_left_over: Sequence[str] = (),
-) -> LoadReport:
-    """Copy tensors into a module, key for key; anything unexpected stops the run.
-
-    Args:
-        module: Receives the tensors.
-        state: Tensors by name.
-        source: What messages call the file.
-        allow_missing: Patterns (``head.*``) of keys that may be absent or of another shape; they
-            keep their initial values.
-        allow_left_over: Patterns of keys in the file that may have no place.
-
-    Raises:
-        CheckpointError: If a key is missing, left over or of another shape and not allowed.
-    """
-    own = module.state_dict()
-    report = LoadReport(source)
-    for key, tensor in own.items():
-        if key not in state:
-            # counters of batches seen exist in some files only and change nothing
-            if not key.endswith("num_batches_tracked"):
-                report.missing.append(key)
-        elif state[key].shape != tensor.shape:
-            report.other_shape.append(f"{key} {list(state[key].shape)} -> {list(tensor.shape)}")
-        else:
-            report.loaded.append(key)
-    report.left_over = [key for key in state if key not in own]
-    refused = [key for key in report.missing if not matches_any(key, allow_missing)]
-    other = {text.split()[0]: text for text in report.other_shape}
-    refused += [text for key, text in other.items() if not matches_any(key, allow_missing)]
-    refused += [key for key in report.left_over if not matches_any(key, allow_left_over)]
-    if refused:
-        raise CheckpointError(
-            f"{report.table()}\nNothing was loaded. If the difference is meant, allow it by "
-            f"pattern, for example --allow-missing '{_pattern(refused)}'."
-        )
-    module.load_state_dict({key: state[key] for key in report.loaded}, strict=False)
-    return report
-
-
-def _pattern(keys: Sequence[str]) -> str:
-    """Return a pattern for the first key, and no wider than its part of the model.
-
-    Example:
-        >>> _pattern(["head.weight [3, 4] -> [5, 4]"]), _pattern(["fc.bias"])
-        ('head.*', 'fc.*')
-    """
-    return f"{keys[0].split()[0].split('.')[0]}.*"
-
-
-def matches_any(key: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a tensor's name fits one of the patterns, such as ``head.*``."""
-    return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -150,7 +39,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: not a regular file.")
     try:
         if path.suffix == ".safetensors":
-            return {**load_file(path), **_by_rows(path)}
+            return once([*read_safetensors(path).items(), *_by_rows(path).items()])
         loaded: Any = read_torch_file(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such weight file.") from error
@@ -169,7 +58,47 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     )
     if not names_tensors:
         raise CheckpointError(f"{path}: holds no mapping from names to tensors.")
-    return {key.removeprefix("module."): tensor for key, tensor in loaded.items()}
+    try:
+        return once([(key.removeprefix("module."), tensor) for key, tensor in loaded.items()])
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}.") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a ``.safetensors`` file by name.
+
+    Raises:
+        ValueError: If two tensors have one name, or the header is longer than 10 MB.
+        Exception: Of any kind, if the file is damaged.
+    """
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > _LONGEST_HEADER:
+            raise ValueError(f"its header claims {size:,} bytes, at most 10,000,000 are read")
+        header = file.read(size)
+    # the library checks the header, but takes the last one of tensors that have one name
+    tensors: dict[str, Tensor] = load_file(path)
+    json.loads(header, object_pairs_hook=once)
+    return tensors
+
+
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return values by name.
+
+    Raises:
+        ValueError: If two have one name.
+
+    Example:
+        >>> once([("a", 1), ("a", 2)])
+        Traceback (most recent call last):
+            ...
+        ValueError: holds two tensors for a
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, number in Counter(k for k, _ in pairs).items() if number > 1)
+        raise ValueError(f"holds two tensors for {shown_key(twice)}")
+    return found
 
 
 def weight_file(path: Path) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import CheckpointError
+from lookalike.errors import CheckpointError, cut
 from lookalike.paddleclas.pickles import NAMES_KEY, read_pickle
 from lookalike.paddleclas.tensor_files import bfloat16_to_float32, read_exported
 
@@ -76,9 +76,11 @@ def read_reference(path: Path) -> ReferenceState:
         array = value[1] if isinstance(value, tuple) and len(value) == 2 else value
         if not hasattr(array, "dtype"):
             raise CheckpointError(
-                f"{path}: '{key}' is a {type(array).__name__}, not a tensor; give the .pdparams "
-                "file, not .pdopt or .pdstates."
+                f"{path}: {cut(str(key))} is a {type(array).__name__}, not a tensor; give the "
+                ".pdparams file, not .pdopt or .pdstates."
             )
+        if str(key) in arrays:
+            raise CheckpointError(f"{path}: holds two tensors for {cut(str(key))}.")
         arrays[str(key)] = _single(array)
     if not arrays:
         raise CheckpointError(f"{path}: holds no tensors.")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lookalike.errors import CheckpointError
+from lookalike.errors import CheckpointError, cut
 from lookalike.paddleclas.backbone_paths import family
 
 if TYPE_CHECKING:
@@ -94,7 +94,9 @@ def _by_kind(arrays: Mapping[str, Array]) -> dict[str, dict[tuple[str, int], dic
         kind = _KINDS.get(match[1]) if match else None
         leaf = _LEAVES[kind].get(f"{match[3]}_{match[4]}") if match and kind else None
         if match is None or kind is None or leaf is None:
-            raise CheckpointError(f"the exported model's tensor '{name}' is of no kind known here.")
+            raise CheckpointError(
+                f"the exported model's tensor {cut(name)} is of no kind known here."
+            )
         layers = found.setdefault(kind, {})
         layers.setdefault((match[1], int(match[2])), {})[leaf] = array
     return found

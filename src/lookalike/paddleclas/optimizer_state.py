@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lookalike.errors import CheckpointError
+from lookalike.errors import CheckpointError, cut
 from lookalike.paddleclas.pickles import read_pickle
 
 _SLOT = re.compile(
@@ -67,7 +67,9 @@ def _optimizer(path: Path, state: Any) -> OptimizerState:
         match = _SLOT.fullmatch(str(key))
         array = value[1] if isinstance(value, tuple) and len(value) == 2 else value
         if match is None or not hasattr(array, "dtype"):
-            raise CheckpointError(f"{path}: '{key}' is no state of an optimiser known here.")
+            raise CheckpointError(
+                f"{path}: {cut(str(key))} is no state of an optimiser known here."
+            )
         slots.setdefault(match[1], {})[match[2]] = array
     return OptimizerState(slots, float(rate) if isinstance(rate, int | float) else None)
 

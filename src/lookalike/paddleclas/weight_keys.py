@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lookalike.errors import CheckpointError, cut
 from lookalike.paddleclas.backbone_paths import family, module_path
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ def translate_weights(state: Mapping[str, Array], backbone: str) -> TranslatedWe
             ``head.``; any other key beside these belongs to a loss and keeps its name.
         backbone: The reference's name of the backbone.
 
+    Raises:
+        CheckpointError: If two keys mean the same tensor.
+
     Example:
         >>> import numpy as np
         >>> state = {"backbone.fc.weight": np.zeros((1280, 10)), "head.weight": np.zeros((8, 5))}
@@ -74,6 +78,10 @@ def translate_weights(state: Mapping[str, Array], backbone: str) -> TranslatedWe
             continue
         ours = backbone_key(own, backbone) if inside else gear_key(key)
         ours = f"backbone.{ours}" if own != key else ours
+        if ours in arrays:
+            raise CheckpointError(
+                f"{cut(theirs[ours])} and {cut(key)} are two tensors for {cut(ours)}."
+            )
         arrays[ours], theirs[ours] = to_our_layout(key, array), key
     return TranslatedWeights(arrays, derived, theirs)
 

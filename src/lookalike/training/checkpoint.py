@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lookalike import processes
@@ -30,7 +30,7 @@ from lookalike.faults import fault_point
 from lookalike.models.sharded import Rows
 from lookalike.models.tables import Part, Tables, of_model, tables_in, write_tables
 from lookalike.models.torch_files import read_torch_file
-from lookalike.models.weights import MODEL_FILE
+from lookalike.models.weights import MODEL_FILE, read_safetensors
 from lookalike.training.evaluated import EVALUATED_FILE, with_evaluation
 from lookalike.pickles import Refused
 from lookalike.training.intact import (
@@ -260,7 +260,7 @@ def open_checkpoint(folder: str | Path) -> Checkpoint:
 
 def _read(folder: Path, facts: dict[str, Any], mapped: bool = False) -> Checkpoint:
     try:
-        model: dict[str, Any] = load_file(folder / MODEL_FILE)
+        model: dict[str, Any] = read_safetensors(folder / MODEL_FILE)
         state = read_torch_file(folder / STATE_FILE, mapped=mapped, walked=True)
         if not isinstance(state, dict):
             raise TypeError(f"{STATE_FILE} holds a {type(state).__name__}")

@@ -15,6 +15,7 @@ from lookalike.training.checkpoint import Checkpoint, copy_checkpoint, save_chec
 from lookalike.training.evaluated import add_evaluation
 from lookalike.training.intact import BEST, LATEST, keep_last
 from lookalike.training.random_state import random_state, restore_random_state
+from lookalike.training.saved_numbers import check_module, check_update
 from lookalike.training.sharded_state import saved_model, saved_update, taken_apart
 
 if TYPE_CHECKING:
@@ -118,8 +119,19 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Put a training loop where a checkpoint was saved, by as many processes or others.
 
     Raises:
-        CheckpointError: If it was saved by a run of another shape.
+        CheckpointError: If it was saved by a run of another shape, or was not written by this
+            program.
     """
+    try:
+        _restore(trainer, checkpoint)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{checkpoint.folder}: made for another model, loss or optimiser, or not written by "
+            f"this program. {' '.join(f'{type(error).__name__}: {error}'.split())[:300]}"
+        ) from error
+
+
+def _restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
     state = checkpoint.state
     others = state.get("processes", 1) != processes.count()
     if state["iterations_per_epoch"] != trainer.iterations_per_epoch and not others:
@@ -129,15 +141,9 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
             "size or the sampler has changed. To start anew from its weights, use "
             "Global.pretrained_model instead of Global.checkpoints."
         )
-    try:
-        # one after the other, so that one of them is held beside what the run has
-        trainer.update.model.load_state_dict(saved_model(trainer.update.model, checkpoint))
-        trainer.update.load_state_dict(saved_update(trainer.update, checkpoint))
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{checkpoint.folder}: made for another model, loss or optimiser. "
-            f"{' '.join(str(error).split())[:300]}"
-        ) from error
+    # one after the other, so that one of them is held beside what the run has
+    _restore_model(trainer, checkpoint)
+    _restore_update(trainer, checkpoint)
     trainer.iteration, trainer.plan = _place(trainer, state)
     trainer.evaluation_due = bool(state.get("evaluation_due"))
     trainer.best, trainer.best_averaged = Best(*state["best"]), Best(*state["best_averaged"])
@@ -149,6 +155,19 @@ def restore(trainer: Trainer, checkpoint: Checkpoint) -> None:
         streams = [streams]  # as it was saved before there were several
     if processes.rank() < len(streams):
         restore_random_state(streams[processes.rank()])
+
+
+def _restore_model(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    model = trainer.update.model
+    saved = saved_model(model, checkpoint)
+    check_module(model, saved, str(checkpoint.folder))
+    model.load_state_dict(saved)
+
+
+def _restore_update(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    saved = saved_update(trainer.update, checkpoint)
+    check_update(trainer.update, saved, str(checkpoint.folder))
+    trainer.update.load_state_dict(saved)
 
 
 def _place(trainer: Trainer, state: Mapping[str, Any]) -> tuple[int, Any]:
