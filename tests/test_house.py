@@ -41,7 +41,16 @@ FLOORS = [
 ]
 FLOOR = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 SPEC_READERS = {"assembly", "cli", "config", "paddleclas"}
-WITHOUT_TORCH = {"errors", "pickles", "names", "faults", "durable", "screen", "config", "paddleclas"}
+WITHOUT_TORCH = {
+    "errors",
+    "pickles",
+    "names",
+    "faults",
+    "durable",
+    "screen",
+    "config",
+    "paddleclas",
+}
 MAX_FILE, MAX_FUNCTION = 400, 50
 # longer for a reason that is given here
 LONG_FILES = {"paddleclas/words.py"}  # a table

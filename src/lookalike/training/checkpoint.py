@@ -31,8 +31,8 @@ from lookalike.models.sharded import Rows
 from lookalike.models.tables import Part, Tables, of_model, tables_in, write_tables
 from lookalike.models.torch_files import read_torch_file
 from lookalike.models.weights import MODEL_FILE, read_safetensors
-from lookalike.training.evaluated import EVALUATED_FILE, with_evaluation
 from lookalike.pickles import Refused
+from lookalike.training.evaluated import EVALUATED_FILE, with_evaluation
 from lookalike.training.intact import (
     FORMAT,
     MANIFEST,
