@@ -17,7 +17,7 @@ from lookalike.config import ComponentSpec
 from lookalike.config.read import KeyPath, dotted
 from lookalike.config.schema import ArchSection
 from lookalike.errors import CheckpointError, ConfigError, cut
-from lookalike.models.weights import matches_any
+from lookalike.models.loading import matches_any
 
 Difference = tuple[KeyPath, Any, Any]
 _MISSING = "nothing"
