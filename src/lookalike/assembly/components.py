@@ -12,6 +12,7 @@ from typing import Any
 from lookalike.assembly.catalog import CATALOG, ENTRY_POINTS, PREFIXES
 from lookalike.assembly.dialect import their_names, translate_component
 from lookalike.assembly.signatures import Signature, check_arguments, signature_of
+from lookalike.assembly.value_ranges import out_of_range
 from lookalike.errors import ComponentError, ConfigError, LookalikeError, nearest
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -86,6 +87,7 @@ def prepare(
         their_words=translated.their_words,
         known_words=translated.words,
     )
+    problems += out_of_range(kind, target, converted, translated.their_words or {})
     problems += [(word, "is given twice, under two names.") for word in translated.twice]
     return Ready(kind, name, target, converted, signature), problems
 
