@@ -55,7 +55,6 @@ def test_every_component_refuses_values_out_of_range(kind, name, argument):
             "DataLoader.Train.dataset.transform_ops.4.RandomErasing.EPSILON",
         ),
         ("DataLoader.Train.sampler.batch_size=0", "DataLoader.Train.sampler.batch_size"),
-        ("Arch.Head.scale=0", "Arch.Head.scale"),
         ("Arch.Head.class_num=0", "Arch.Head.class_num"),
         ("Loss.Train.0.CELoss.weight=.nan", "Loss.Train.0.CELoss.weight"),
     ],

@@ -65,10 +65,8 @@ RANGES: dict[str, Range] = {
 
 # of one kind of component alone, where others mean something else by the name
 _OF_KIND: dict[tuple[str, str], Range] = {
-    ("head", "scale"): _POSITIVE,
-    ("optimizer", "momentum"): _DECAY,
+    ("optimizer", "momentum"): _CHANCE,
     ("transform", "size"): _COUNT,
-    ("transform", "short_side"): _COUNT,
 }
 
 
