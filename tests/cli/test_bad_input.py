@@ -221,6 +221,24 @@ def test_missing_root_and_list(refused, tiny, command, split):
         assert f"{tiny}/nowhere" in message
 
 
+@pytest.mark.parametrize("command", ["check", "train"])
+@pytest.mark.parametrize(
+    ("key", "value", "right"),
+    [("image_root", "image", "images"), ("cls_label_path", "trian.txt", "train.txt")],
+)
+def test_a_wrong_path_is_told_with_line_key_and_the_nearest(
+    refused, tiny, command, key, value, right
+):
+    yaml = tiny / "run.yaml"
+    old = "images" if key == "image_root" else "train.txt"
+    yaml.write_text(yaml.read_text().replace(f"{key}: {tiny}/{old}", f"{key}: {tiny}/{value}"))
+    line = next(i for i, text in enumerate(yaml.read_text().split("\n"), 1) if f"{key}:" in text)
+    message = refused(DATA, command)
+    assert f"{yaml}:{line}:" in message
+    assert f"DataLoader.Train.dataset.{key}: '{tiny}/{value}' does not exist." in message
+    assert f"Did you mean '{right}'?" in message
+
+
 BAD_LISTS = {
     "empty": ("", "train.txt: the list is empty"),
     "one column": ("000/000.jpg\n", "train.txt:1: "),

@@ -13,6 +13,7 @@ import numpy as np
 from lookalike import processes
 from lookalike.assembly.class_numbering import check_known, number_together
 from lookalike.assembly.data_parts import make_dataset, make_sampler
+from lookalike.assembly.data_paths import check_paths
 from lookalike.assembly.image_shapes import check_image_shape
 from lookalike.assembly.load import Run
 from lookalike.config import ComponentSpec
@@ -82,6 +83,9 @@ def read_splits(
     if section.Gallery and section.Query and not same_images_in(section.Gallery, section.Query):
         sections["Gallery"] = section.Gallery
     read = {name: own for name, own in sections.items() if own is not None}
+    for name, own in read.items():
+        at = ("DataLoader", "Eval", *(() if section.single else (name,)), "dataset")
+        check_paths(run, at, own.dataset)
     datasets = [make_dataset(own.dataset, run.allow_import) for own in read.values()]
     known = None
     if run.config.Global.eval_mode == "classification" and any(

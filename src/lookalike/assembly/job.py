@@ -27,6 +27,7 @@ from lookalike.assembly.consistency import (
     settings_without_effect,
 )
 from lookalike.assembly.data_parts import make_dataset, make_mixing, make_sampler
+from lookalike.assembly.data_paths import check_paths
 from lookalike.assembly.distillation import BuiltModels, build_any_model
 from lookalike.assembly.eval_splits import list_notes
 from lookalike.assembly.evaluation import Evaluation, build_evaluation, evaluate
@@ -247,6 +248,8 @@ def _stream(
 ) -> tuple[ImageDataset, EndlessBatches]:
     run, seed = job.run, seed_of(job.run)
     skips = skips_bad_images(run)
+    at = ("Metalearning", "Train") if name == "Metalearning" else (name,)
+    check_paths(run, ("DataLoader", *at, "dataset"), section.dataset)
     with listed_only() if skips else nullcontext():
         dataset: ImageDataset = make_dataset(section.dataset, run.allow_import)
     if job.train is not None:  # the second stream has the classes of the first

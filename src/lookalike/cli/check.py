@@ -11,6 +11,7 @@ from lookalike.assembly.load import load_run
 from lookalike.assembly.model import STOPS
 from lookalike.assembly.report import check_report
 from lookalike.cli.trained import reported_later
+from lookalike.errors import SetupError
 from lookalike.screen import print_result
 
 
@@ -22,7 +23,11 @@ def run_check(
     allow_import: Sequence[str],
     strict_device: bool,
 ) -> None:
-    """Build a run without starting it and print what it consists of."""
+    """Build a run without starting it and print what it consists of.
+
+    Raises:
+        SetupError: If pretrained weights are missing, after the report.
+    """
     run = load_run(config, overrides, allow_import=allow_import)
     with brief_draws(), reported_later():
         job = build_job(
@@ -32,10 +37,12 @@ def run_check(
             need_weights=False,
         )
         report = check_report(job)
+    stops = [note.removeprefix(STOPS).strip() for note in job.notes if note.startswith(STOPS)]
     if as_json:
         print_result(json.dumps(report.facts, indent=1))
-        return
-    print("\n".join(report.lines()))  # noqa: T201
-    stops = [note for note in job.notes if note.startswith(STOPS)]
-    verdict = "training would stop, see the notes." if stops else "nothing stands in the way."
-    print(f"{config}: {verdict}")  # noqa: T201
+    else:
+        verdict = "training would stop, see below." if stops else "nothing stands in the way."
+        print("\n".join([*report.lines(), f"{config}: {verdict}"]))  # noqa: T201
+    if stops:
+        # the exit code is that of train
+        raise SetupError("\n".join(stops))
