@@ -217,3 +217,32 @@ def test_labels_that_a_transform_tells(tmp_path):
     with pytest.raises(DataError, match="no transform tells 'angle'.*random_rot90_orientation"):
         build("dataset", spec | {"label_key": "angle"})[0]
     assert build("dataset", spec | {"label_key": None})[1].label == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "notes"),
+    [
+        ("", []),
+        (",split", ["all rows are in this split: the column split not used."]),
+        (
+            ",is_query,is_gallery,x_1,y_1,x_2,y_2",
+            [
+                "all rows are in this split: the columns is_query, is_gallery not used.",
+                "whole images are used, without boxes: the columns x_1, y_1, x_2, y_2 not used.",
+            ],
+        ),
+        (
+            ",camera,colour",
+            [
+                "no cameras are used (set camera_column): the column camera not used.",
+                "other columns are not used: colour.",
+            ],
+        ),
+    ],
+)
+def test_columns_that_are_not_read_are_reported(tmp_path, columns, notes):
+    picture(tmp_path / "a.png")
+    cells = ",1" * columns.count(",")
+    (tmp_path / "t.csv").write_text(f"path,label{columns}\na.png,0{cells}\n")
+    spec = {"image_root": str(tmp_path), "table_file": str(tmp_path / "t.csv")}
+    assert list(build("dataset", {"Table": spec}).images.notes) == notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,15 @@ from lookalike.errors import DataError, SetupError
 from lookalike.names import is_junk, numbered
 
 _ROWS = 4096
+_MAX_NAMED = 8
+_EXPECTED = {
+    "all rows are in this split": {"split", "subset", "set", "is_query", "is_gallery", "is_train"},
+    "whole images are used, without boxes": {
+        *("x_1", "x_2", "y_1", "y_2", "x1", "x2", "y1", "y2", "bbox", "box", "boxes"),
+        *("xmin", "xmax", "ymin", "ymax", "left", "top", "right", "bottom"),
+    },
+    "no cameras are used (set camera_column)": {"camera", "cam", "camid", "camera_id", "cam_id"},
+}
 
 
 def table(
@@ -36,7 +45,7 @@ def table(
     """Read a CSV file with a header, or a Parquet file.
 
     Labels and cameras are whole numbers of at most 18 digits, or, if one of a column is not, names.
-    Rows with the label -1 are junk and left out.
+    Rows with the label -1 are junk and left out. Columns that are not read are reported.
 
     Args:
         image_root: Folder the paths are relative to.
@@ -55,7 +64,9 @@ def table(
     problems = ListProblems(table_file)
     columns: dict[str, list[Any]] = {"paths": [], "labels": [], "cameras": []}
     lines, num_junk = list[int](), 0
+    header: list[str] = []
     for line, row in _rows(table_file):
+        header = header or [str(name) for name in row if name]
         missing = [c for c in (path_column, label_column, camera_column) if c and c not in row]
         if missing:
             raise DataError(
@@ -88,13 +99,28 @@ def table(
         lines,
         class_names=class_names,
         camera_names=camera_names,
-        notes=(left_out_as_junk(num_junk),) if num_junk else (),
+        notes=[
+            *([left_out_as_junk(num_junk)] if num_junk else []),
+            *_unused(header, {path_column, label_column, camera_column}),
+        ],
     )
     if relabel:
         images = images.relabelled()
     return ImageDataset(
         image_root, images, transforms=with_backend(transforms, backend), source=table_file
     )
+
+
+def _unused(header: Sequence[str], used: Container[str | None]) -> Iterator[str]:
+    """Yield notes on columns that are not read, first on those that users expect to be."""
+    unused = [name for name in header if name not in used]
+    for meaning, words in _EXPECTED.items():
+        if found := [name for name in unused if name.lower() in words]:
+            yield f"{meaning}: the column{'s' * (len(found) > 1)} {', '.join(found)} not used."
+    known = set().union(*_EXPECTED.values())
+    if others := [name for name in unused if name.lower() not in known]:
+        shown = ", ".join(others[:_MAX_NAMED]) + (", ..." if len(others) > _MAX_NAMED else "")
+        yield f"other columns are not used: {shown}."
 
 
 def _rows(file: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
