@@ -64,7 +64,7 @@ def test_the_clean_list_trains_without_a_fault_of_its_kinds(tmp_path):
         ("a 0\r\nb 1\r\nc 2", "a 0\r\nc 2"),
         ("\ufeffb 1\n\n  \na 0\n", "\n  \na 0\n"),
         ("a 0\n\n\nb 1\nc 2\n\n", "a 0\n\n\nc 2\n\n"),
-        ("é 0\nb 1\x0cü 2\n", "é 0\nü 2\n"),
+        ("é 0\nb 1\rü 2\n", "é 0\nü 2\n"),
     ],
 )
 def test_all_other_bytes_stay(tmp_path, text, expected):

@@ -268,3 +268,15 @@ def test_a_failing_transform_is_told_with_the_image(shelf):
     dataset = ImageDataset(shelf / "root", images, transforms=fail)
     with pytest.raises(DataError, match=r"a/1\.jpg: a transform failed \(KeyError.*colour"):
         dataset[0]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x1c", "\v", "\f"])
+def test_lines_are_counted_as_editors_count_them(tmp_path, sign):
+    message = refusal(
+        tmp_path, f"a.jpg 0\nb{sign}.jpg\tx\nc.jpg y\n", split=lambda line: line.split("\t")
+    )
+    assert [line.split(":")[1] for line in message.split("\n")] == ["1", "2", "3"]
+
+
+def test_lists_of_old_macs_and_mixed_line_ends(tmp_path):
+    assert listed(tmp_path, "a.jpg 0\rb.jpg 1\r\nc.jpg 2\nd.jpg 3").lines == [1, 2, 3, 4]

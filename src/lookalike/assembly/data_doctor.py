@@ -151,7 +151,7 @@ def _noting(data: ListedData, kind: str, split: str) -> Iterator[None]:
     try:
         yield
     except LookalikeError as error:
-        data.findings.extend(Finding(kind, split, line) for line in str(error).splitlines())
+        data.findings.extend(Finding(kind, split, line) for line in str(error).split("\n"))
 
 
 def _try_sampler(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -162,13 +163,26 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """
     number, empty = 0, True
     for text in _pieces(path):
-        for line in text.splitlines():
+        for line in lines_of(text):
             number += 1
             if line and not line.isspace():
                 empty = False
                 yield number, line
     if empty:
         raise DataError(f"{path}: the list is empty.")
+
+
+def lines_of(text: str, *, keepends: bool = False) -> list[str]:
+    r"""Split a text at line feeds and carriage returns, as editors count lines.
+
+    ``str.splitlines`` also splits at form feeds and separators of Unicode, which paths may hold.
+
+    Example:
+        >>> lines_of("a\r\nb\u2028c\rd\n"), lines_of("a\n\nb", keepends=True)
+        (['a', 'b\u2028c', 'd'], ['a\n', '\n', 'b'])
+    """
+    found = list(io.StringIO(text, newline=""))
+    return found if keepends else [line.rstrip("\r\n") for line in found]
 
 
 def _pieces(path: str | Path) -> Iterator[str]:

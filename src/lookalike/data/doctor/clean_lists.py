@@ -12,6 +12,7 @@ from typing import Any
 from lookalike.data.doctor.findings import Finding
 from lookalike.data.doctor.kinds import LEFT_OUT
 from lookalike.data.doctor.splits import ListedSplit
+from lookalike.data.label_files import lines_of
 from lookalike.durable import whole_file
 from lookalike.errors import DataError, SetupError
 
@@ -115,7 +116,7 @@ def _write_text(source: str, target: Path, rows: Mapping[int, str], bad: set[int
     text = Path(source).read_bytes().decode("utf-8")
     # as the readers count lines: the one of tables through the csv module
     table = Path(source).suffix.lower() in _TABLES
-    lines = list(io.StringIO(text, newline="")) if table else text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline="")) if table else lines_of(text, keepends=True)
     dropped: set[int] = set()
     previous = 0
     for line in sorted(rows):
