@@ -239,7 +239,8 @@ def test_export_writes_onnx_unless_it_is_told_not_to(tiny, monkeypatch, given, e
 
     seen = []
 
-    def noting(job, *, onnx, images, advance):
+    def noting(job, *, onnx, images, allow_random_weights, advance):
+        assert not allow_random_weights
         seen.append((onnx, images))
         return {"parity": {}, "files": {"model.pt2": ""}}
 

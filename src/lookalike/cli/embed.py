@@ -25,7 +25,7 @@ def run_embed(
     out: str,
     overrides: Sequence[str],
     *,
-    model: str | None,
+    model: str | None = None,
     exported: str | None,
     allow_program: bool,
     allow_import: Sequence[str],

@@ -20,7 +20,7 @@ def run_evaluation(
     config: str | None,
     overrides: Sequence[str],
     *,
-    model: str | None,
+    model: str | None = None,
     json_file: str | None,
     tables: str | None,
     allow_import: Sequence[str],

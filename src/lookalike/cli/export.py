@@ -17,12 +17,12 @@ def run_export(
     config: str | None,
     overrides: Sequence[str],
     *,
-    model: str | None,
+    model: str | None = None,
     onnx: bool,
     images: int,
     allow_import: Sequence[str],
     allow_missing: Sequence[str],
-    allow_random_weights: bool,
+    allow_random_weights: bool = False,
 ) -> None:
     """Write a trained model to files that run without this package."""
     run, source = run_and_model(config, model, overrides, allow_import=allow_import)
