@@ -15,6 +15,7 @@ _TRIED = 8
 def check_image_shape(run: Run, split: str, dataset: Any, *, may_skip: bool = False) -> None:
     """Refuse transforms that end with other images than the network is built for.
 
+    A run without ``Global.image_shape`` is not checked; its default is a size to build for.
     The first image that can be read goes through the transforms; of several data sets, one of each.
 
     Args:
@@ -27,6 +28,8 @@ def check_image_shape(run: Run, split: str, dataset: Any, *, may_skip: bool = Fa
         ConfigError: Names the data set, the shape of its images and ``Global.image_shape``.
         DataError: If none of the first images can be read, and none may be left out.
     """
+    if "image_shape" not in run.config.Global.model_fields_set:
+        return
     wanted = list(run.config.Global.image_shape)
     for part in getattr(dataset, "datasets", [dataset]):
         shape = _first_shape(part, may_skip=may_skip)
