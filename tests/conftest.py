@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import fcntl
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+
+# under nohup hang-ups are ignored, by the tests and by all that they start
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # two test processes on two cores: one thread each
 torch.set_num_threads(1)
