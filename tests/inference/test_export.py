@@ -202,8 +202,10 @@ def test_an_older_onnx_file_does_not_stay_beside_another_card(tiny):
     assert not (folder / ONNX).exists()
 
 
-def test_images_of_another_size_than_image_shape_decide(tiny):
-    card = exported(tiny, "Global.image_shape=[3, 48, 32]", onnx=False)
+def test_without_image_shape_the_size_of_the_images_decides(tiny):
+    yaml = tiny / "run.yaml"
+    yaml.write_text(yaml.read_text().replace("  image_shape: [3, 32, 32]\n", ""))
+    card = exported(tiny, onnx=False)
     assert card["input"]["shape"] == ["batch", 3, 32, 32]
     run = run_program(tiny / "inference" / PROGRAM)
     assert len(run(torch.rand(2, 3, 32, 32))) == 2

@@ -91,8 +91,8 @@ def export(
     shape = list(sample.shape[1:])
     if shape != settings.image_shape:
         advance(
-            f"taking the size of the evaluation's images, {shape}, which Global.image_shape "
-            f"({settings.image_shape}) contradicts"
+            f"taking the size of the evaluation's images, {shape}; the default of "
+            f"Global.image_shape is {settings.image_shape}"
         )
     card = _card(job, exported, shape, expected.shape[1])
     with staging(folder) as unfinished:
