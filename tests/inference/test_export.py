@@ -269,7 +269,7 @@ def test_an_exported_folder_that_was_changed_is_refused(tiny, lookalike):
 
 def test_images_prepared_in_another_way_are_refused(tiny):
     exported(tiny)
-    path = "DataLoader.Eval.Query.dataset.transform_ops.0.ResizeImage.size=48"
+    path = "DataLoader.Eval.Query.dataset.transform_ops.1.NormalizeImage.scale=0.5"
     run = load_run(tiny / "run.yaml", [path], training=False)
     with pytest.raises(ConfigError, match="prepares them by"):
         embedded_by_export(run, str(tiny / "inference"), "Query", RunLog(quiet=True), [])
