@@ -70,14 +70,14 @@ def test_the_gallery_is_augmented_first_and_its_average_expands_the_queries():
 
 def test_junk_is_taken_from_both_tables():
     query, gallery = table(seed=1), table(seed=2)
-    left, right = Rules(junk=(1, 3)).without_junk(query, gallery)
+    left, right = Rules(junk=(1, 3)).selected(query, gallery)
     for kept, whole in ((left, query), (right, gallery)):
         rows = [0, 2, 4, 6, 8, 10]
         assert kept.labels.tolist() == [0, 2, 0, 2, 0, 2]
         assert kept.ids == [whole.ids[row] for row in rows]
         assert torch.equal(kept.embeddings, whole.embeddings[rows])
         assert kept.cameras.tolist() == [row % 3 for row in rows]
-    assert Rules().without_junk(query, gallery) == (query, gallery)
+    assert Rules().selected(query, gallery) == (query, gallery)
 
 
 def test_a_junk_query_counts_for_nothing():
