@@ -203,6 +203,16 @@ def test_another_spelling_is_the_same_model(copied):
     assert job_of(yaml).doubts == []
 
 
+def test_words_without_effect_describe_the_same_model(tmp_path):
+    write_list(tmp_path / "train.txt", make_images(tmp_path))
+    text = TINY_YAML.format(root=tmp_path)
+    text = text.replace("name: avg_pool", "name: avg_pool\n    output_dim: 96")
+    (tmp_path / "run.yaml").write_text(text)
+    trainer_of(tmp_path, "Global.epochs=1").run()
+    assert job_of(tmp_path / "run.yaml").doubts == []
+    assert EmbeddingModel.from_pretrained(tmp_path / "output").published["embedding_size"] == 16
+
+
 def test_other_images_and_other_comparisons_are_reported(copied):
     yaml, output = copied
     yaml.write_text(
@@ -282,3 +292,15 @@ def test_a_model_saved_before_the_first_step_is_reported(copied):
 def test_the_description_of_a_model_is_in_its_checkpoint(copied):
     described = json.loads((copied[1] / "best_model" / "config.json").read_text())
     assert described["arch"]["Neck"]["out_channels"] == 16
+
+
+def test_a_description_that_is_nested_too_deeply_is_refused(copied):
+    yaml, output = copied
+    file = output / "best_model" / "config.json"
+    described = json.loads(file.read_text())
+    inner = '{"a": ' * 900 + "1" + "}" * 900
+    described["arch"]["Backbone"] = "HERE"
+    file.write_text(json.dumps(described).replace('"HERE"', inner))
+    for read in (lambda: job_of(yaml), lambda: EmbeddingModel.from_pretrained(output)):
+        with pytest.raises(CheckpointError, match="config.json"):
+            read()

@@ -12,6 +12,7 @@ from typing import Any
 
 from lookalike.assembly.class_numbering import read_class_names
 from lookalike.assembly.data_parts import listed_transforms
+from lookalike.assembly.dialect import drop_irrelevant
 from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.facts import versions
 from lookalike.assembly.load import Run
@@ -52,7 +53,7 @@ def load_published(given: Path, allow_import: Sequence[str] = ()) -> PlainEmbedd
         warnings.warn(f"The model of {given} is {source}{why}.", ModelWarning, stacklevel=3)
     config = read_config(folder)
     try:
-        arch = ArchSection.model_validate(config["arch"])
+        arch = described_arch(config)
         section = SlimSection.model_validate(config.get("slim") or {})
         shape = GlobalSection.model_validate({"image_shape": config["image_shape"]}).image_shape
     except ValueError as error:
@@ -98,6 +99,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     ):
         raise CheckpointError(f"{path}: not a model of Lookalike: 'arch' and 'image_shape' needed.")
     return config
+
+
+def described_arch(config: Mapping[str, Any]) -> ArchSection:
+    """Read the ``arch`` of a ``config.json``, which has the words of its YAML.
+
+    Raises:
+        ValueError: If it describes no model.
+    """
+    try:
+        cleaned = drop_irrelevant({"Arch": config["arch"]})[0]
+    except RecursionError as error:
+        raise ValueError("'arch' is nested too deeply.") from error
+    return ArchSection.model_validate(cleaned["Arch"])
 
 
 def model_config(run: Run, built: BuiltModels) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from lookalike.assembly.distillation import BuiltModels
 from lookalike.assembly.load import Run
 from lookalike.assembly.model_source import CONFIG, ModelSource
 from lookalike.assembly.prepare import prepare_part
-from lookalike.assembly.published import model_config, read_config
+from lookalike.assembly.published import described_arch, model_config, read_config
 from lookalike.config import ComponentSpec
 from lookalike.config.read import KeyPath, dotted
-from lookalike.config.schema import ArchSection
 from lookalike.errors import CheckpointError, ConfigError, cut
 from lookalike.models.loading import matches_any
 
@@ -89,10 +88,10 @@ def _of_settings(stored: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[
 def _of_arch(run: Run, stored: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[Difference]:
     """Yield what differs in the parts that make an embedding."""
     try:
-        then = ArchSection.model_validate(stored["arch"])
+        then = described_arch(stored)
     except ValueError as error:
         raise CheckpointError(f"{CONFIG}: {error}") from error
-    now = ArchSection.model_validate(own["arch"])
+    now = described_arch(own)
     yield from _of_component(run, "backbone", then.Backbone, now.Backbone)
     layers = [getattr(arch.BackboneStopLayer, "name", None) for arch in (then, now)]
     if layers[0] != layers[1]:
