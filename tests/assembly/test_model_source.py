@@ -298,7 +298,7 @@ def test_a_description_that_is_nested_too_deeply_is_refused(copied):
     yaml, output = copied
     file = output / "best_model" / "config.json"
     described = json.loads(file.read_text())
-    inner = '{"a": ' * 900 + "1" + "}" * 900
+    inner = '{"a": ' * 3000 + "1" + "}" * 3000
     described["arch"]["Backbone"] = "HERE"
     file.write_text(json.dumps(described).replace('"HERE"', inner))
     for read in (lambda: job_of(yaml), lambda: EmbeddingModel.from_pretrained(output)):
