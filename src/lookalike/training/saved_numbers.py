@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint are of the types and values that a run can go on from."""
+"""Whether the tensors of a checkpoint have types, shapes and values that a run can go on from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lookalike.errors import CheckpointError
 from lookalike.models.loading import compared
 from lookalike.models.weight_numbers import has_nan, other_kind
+from lookalike.optim.saved_slots import unfit_slots
 from lookalike.training.update import Update
 
 _SHOWN = 5
@@ -29,8 +30,9 @@ def check_module(module: nn.Module, saved: Mapping[str, Tensor], source: str) ->
 
 
 def check_update(update: Update, saved: Mapping[str, Any], source: str) -> None:
-    """Refuse a saved state of an update whose tensors have other types, or are not finite.
+    """Refuse a saved state of an update whose tensors do not fit, or are not finite.
 
+    The state of an optimiser must be of the same optimiser and have the shapes of the parameters.
     Optimisers may hold infinite squares of gradients; NaN is refused.
 
     Raises:
@@ -40,7 +42,10 @@ def check_update(update: Update, saved: Mapping[str, Any], source: str) -> None:
     if update.averaged is not None and saved["averaged"] is not None:
         check_module(update.averaged, saved["averaged"], f"{source}: averaged model")
     found = {}
-    for number, one in enumerate(saved["optimizers"]):
+    pairs = zip(update.optimizers, saved["optimizers"], strict=True)
+    for number, (own, one) in enumerate(pairs):
+        for place, reason in unfit_slots(own.optimizer, one["optimizer"]).items():
+            found[f"optimizers.{number}.{place}"] = reason
         for index, slots in one["optimizer"]["state"].items():
             for name, value in slots.items():
                 reason = _reason(value) if isinstance(value, Tensor) else ""
